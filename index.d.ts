@@ -1,0 +1,275 @@
+/// <reference types="node" />
+
+// ---- values ---------------------------------------------------------------------------------------------
+// Baileys is an optional peer. Where a package is not installed its import type is `any`; this turns that into `never`.
+type IfInstalled<T> = 0 extends 1 & T ? never : T
+// @ts-ignore -- optional peer
+type Map7 = IfInstalled<import('baileys').SignalDataTypeMap>
+// @ts-ignore -- optional peer
+type Map6 = IfInstalled<import('@whiskeysockets/baileys').SignalDataTypeMap>
+// @ts-ignore -- optional peer
+type Creds7 = IfInstalled<import('baileys').AuthenticationCreds>
+// @ts-ignore -- optional peer
+type Creds6 = IfInstalled<import('@whiskeysockets/baileys').AuthenticationCreds>
+
+/** A Curve25519 key pair, 32 bytes each (33 for a public key with its type byte). */
+export interface KeyPair {
+  public: Uint8Array
+  private: Uint8Array
+}
+
+type LooseAppStateSyncKey = {
+  keyData?: Uint8Array | null
+  fingerprint?: { rawId?: number | null; currentIndex?: number | null; deviceIndexes?: number[] | null } | null
+  timestamp?: number | null
+}
+
+/** The app state sync key of the installed Baileys packages; a loose form of it where none is installed. */
+export type AppStateSyncKey =
+  | (Map7 extends { 'app-state-sync-key': infer V } ? V : never)
+  | (Map6 extends { 'app-state-sync-key': infer V } ? V : never) extends infer P
+  ? [P] extends [never]
+    ? LooseAppStateSyncKey
+    : P
+  : never
+
+/** What every supported Baileys agrees on, family by family. */
+export interface FamilyMap {
+  'pre-key': KeyPair
+  session: Uint8Array
+  'sender-key': Uint8Array
+  'sender-key-memory': { [jid: string]: boolean }
+  'app-state-sync-key': AppStateSyncKey
+  'app-state-sync-version': {
+    version: number
+    hash: Buffer
+    indexValueMap: { [indexMacBase64: string]: { valueMac: Uint8Array | Buffer } }
+  }
+  'lid-mapping': string
+  'device-list': string[]
+  tctoken: { token: Buffer; timestamp?: string; senderTimestamp?: number }
+  'identity-key': Uint8Array
+}
+
+/** Creds of the installed Baileys; with both packages installed, a value that both accept. */
+export type AuthCreds = [Creds7] extends [never]
+  ? [Creds6] extends [never]
+    ? { [key: string]: unknown }
+    : Creds6
+  : [Creds6] extends [never]
+    ? Creds7
+    : Creds7 & Creds6
+
+/** Creds as they may be handed in: those of any installed Baileys. */
+export type AuthCredsLike = [Creds7 | Creds6] extends [never] ? { [key: string]: unknown } : Creds7 | Creds6
+
+/** The families Baileys knows. */
+export type KnownFamily = keyof FamilyMap
+/** Baileys' data type: one of the known families, or any other name of 1 to 255 bytes. */
+export type Family = KnownFamily | (string & {})
+
+/** Values by family and id. `null` and `undefined` delete the record. */
+export type KeyData<D = Record<KnownFamily, unknown>> = {
+  [F in keyof D]?:
+    | { [id: string]: (F extends KnownFamily ? FamilyMap[F] : unknown) | null | undefined }
+    | undefined
+}
+
+// ---- errors ---------------------------------------------------------------------------------------------
+/** Every code this package throws; `docs/errors.md` says what to do about each. */
+export type CaskErrorCode =
+  | 'ERR_CASK_INVALID_ARGUMENT'
+  | 'ERR_CASK_CLOSED'
+  | 'ERR_CASK_LOCKED'
+  | 'ERR_CASK_DETACHED'
+  | 'ERR_CASK_DEADLOCK'
+  | 'ERR_CASK_TRANSACTION_ENDED'
+  | 'ERR_CASK_CORRUPT'
+  | 'ERR_CASK_VERSION'
+  | 'ERR_CASK_KEY'
+  | 'ERR_CASK_IO'
+  | 'ERR_CASK_POISONED'
+  | 'ERR_CASK_CREDS_MISSING'
+  | 'ERR_CASK_BAILEYS_MISSING'
+  | 'ERR_CASK_DROPPED'
+  | 'ERR_CASK_INTERNAL'
+
+/** What the store itself reports. Wrong arguments are a `TypeError` or `RangeError` with the same `code` field instead. */
+export class CaskError extends Error {
+  readonly name: 'CaskError'
+  readonly code: CaskErrorCode
+  /** Whether the same call may succeed when it is made again. */
+  readonly retryable: boolean
+  /** What the operating system or the caller's own code reported. */
+  readonly cause?: unknown
+  /** The file or folder involved. */
+  readonly path?: string
+  /** Byte offset in `path` at which damage was found. */
+  readonly offset?: number
+  /** Name of the system call that failed, such as `write`. */
+  readonly syscall?: string
+  /** The operating system's error number. */
+  readonly errno?: number
+  /** Process that holds the folder. */
+  readonly pid?: number
+  /** Host of the process that holds the folder. */
+  readonly host?: string
+  /** Format version found on disk. */
+  readonly found?: number
+  /** Newest format version this package reads. */
+  readonly supported?: number
+  /** Account involved. */
+  readonly account?: string
+  /** Label of the transaction involved. */
+  readonly label?: string
+}
+
+// ---- stores ---------------------------------------------------------------------------------------------
+/** Settings of one transaction. */
+export interface TransactionOptions {}
+
+interface KeyAccess {
+  /**
+   * Reads records of one family. Absent ids are omitted from the result.
+   * Outside a transaction it never waits and returns committed state; all ids are read at one instant.
+   */
+  get<F extends KnownFamily>(family: F, ids: string[]): Promise<{ [id: string]: FamilyMap[F] }>
+  /**
+   * Writes one atomic batch over all its families: after a failure, or a crash, either all of it is there or nothing.
+   * `null` and `undefined` delete. A value that could not come back unchanged is refused with a `TypeError` that names its path.
+   */
+  set<D extends KeyData<D>>(data: D): Promise<void>
+  /** Removes every record of the account. Creds stay. */
+  clear(): Promise<void>
+  /** Records of one family: ids as of the call, each value as committed when it is reached; records removed since are omitted. */
+  list<F extends KnownFamily>(family: F): AsyncIterable<[id: string, value: FamilyMap[F]]>
+  /** Ids of one family as of the call, in no particular order. */
+  listIds(family: Family): AsyncIterable<string>
+  /** Whether a call made here would take part in a transaction. */
+  isInTransaction(): boolean
+  /**
+   * Runs `work` under the lock of `label`; its writes are committed as one batch when it resolves, and undone when it rejects.
+   * A transaction inside another one joins it. `label` is optional because Baileys 6.7 passes none.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, label?: string, options?: TransactionOptions): Promise<T>
+}
+
+/** The keys of one account; assignable to every `SignalKeyStore*` type of both Baileys packages. */
+export interface KeyStore extends KeyAccess {}
+
+/** One running transaction: the methods of a key store, bound to it whatever the async context. */
+export interface Transaction extends KeyAccess {
+  /** Replaces the account's creds when the transaction commits. */
+  setCreds(creds: AuthCredsLike): Promise<void>
+}
+
+/** A logger shaped like pino's, as Baileys takes it. */
+export interface Logger {
+  level: string
+  child(obj: Record<string, unknown>): Logger
+  trace(obj: unknown, msg?: string): void
+  debug(obj: unknown, msg?: string): void
+  info(obj: unknown, msg?: string): void
+  warn(obj: unknown, msg?: string): void
+  error(obj: unknown, msg?: string): void
+}
+
+/** The part of a Baileys module that is needed here. */
+export interface BaileysModule {
+  /** Makes the creds of a new identity. */
+  initAuthCreds(): AuthCreds
+  /** Baileys' protobuf types; with it, app state sync keys come back with their prototype. */
+  proto?: unknown
+}
+
+export interface CaskOptions {
+  /** Folder of the cask; created where it does not exist. Absent: the cask lives in memory. */
+  path?: string
+  /** Name of a cask in memory: whoever opens the same name in this process, in any thread, shares it. */
+  name?: string
+  /**
+   * What an acknowledged write survives: `process` a kill of the process, `power` a loss of power too. Files only.
+   * @default 'process'
+   */
+  durability?: 'process' | 'power'
+  /**
+   * With `process`: acknowledged writes reach the disk within this time, in milliseconds.
+   * @default 1000
+   */
+  syncIntervalMs?: number
+  /**
+   * Bytes of the process-wide value cache (64 MiB) set aside for this cask; 0 turns caching off for it. Files only.
+   * @default shared
+   */
+  cacheBytes?: number
+  /**
+   * How long to wait for a folder that another process holds, in milliseconds.
+   * @default 0
+   */
+  openWaitMs?: number
+  /** Receives warnings: a tail cut off after a crash, a folder that others can read. */
+  logger?: Logger
+  /** Where fresh creds come from. @default the installed Baileys, loaded when fresh creds are needed */
+  baileys?: BaileysModule
+}
+
+/** What opening had to cut off the end of the log: writes that were never acknowledged, or not yet safe from a power loss. */
+export interface RecoveryReport {
+  /** Bytes cut off. */
+  cutBytes: number
+  /** Whole frames among them. */
+  cutFrames: number
+}
+
+/** One WhatsApp identity in a cask: its creds and its records. */
+export interface Account {
+  readonly name: string
+  readonly keys: KeyStore
+  /** The creds last saved, as a new object; `undefined` where none were saved. */
+  loadCreds(): Promise<AuthCreds | undefined>
+  /** Saves creds in a batch of their own, at once; never part of a transaction that is under way. */
+  saveCreds(creds: AuthCredsLike): Promise<void>
+  /** Removes the creds and every record. Handles of the account reject with `ERR_CASK_DROPPED` from then on. */
+  drop(): Promise<void>
+}
+
+/** One open store. */
+export interface Cask {
+  /** Folder of the cask, absolute; `undefined` in memory. */
+  readonly path: string | undefined
+  /** What opening had to cut off. */
+  readonly recovery: Readonly<RecoveryReport>
+  /** A handle to an account; nothing is created before its first write. @default name 'default' */
+  account(name?: string): Account
+  /** Names of the accounts that have creds or a record. */
+  accounts(): Promise<string[]>
+  /** Resolves when everything acknowledged before is safe from a loss of power. */
+  flush(): Promise<void>
+  /** Waits for what is under way, then ends this handle. The store closes with its last handle. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface AuthStateOptions extends Omit<CaskOptions, 'path' | 'name'> {
+  /** @default 'default' */
+  account?: string
+}
+
+export interface AuthState {
+  state: { creds: AuthCreds; keys: KeyStore }
+  /** Saves `state.creds` as it is at the moment of the call. */
+  saveCreds(): Promise<void>
+  cask: Cask
+  account: Account
+  /** Ends this handle; a cask that was handed in stays open. */
+  close(): Promise<void>
+}
+
+/** Opens a cask; what is already open in this process, in any thread, is shared. */
+export function openCask(options?: CaskOptions): Promise<Cask>
+/** A cask that is already open in this process: a `Cask` stays itself; a path or name gives another handle to it. Opens nothing. */
+export function attachCask(ref: Cask): Cask
+export function attachCask(ref: null | undefined): undefined
+export function attachCask(ref: Cask | string | null | undefined): Cask | undefined
+/** Takes the place of Baileys' `useMultiFileAuthState`: give it a folder of its own, or an open cask. */
+export function useCaskAuthState(target: string | Cask, options?: AuthStateOptions): Promise<AuthState>

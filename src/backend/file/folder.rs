@@ -1,0 +1,298 @@
+//! The folder of a cask: made, checked, and held against other processes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::manifest_file::{MANIFEST, MANIFEST_TEMP};
+use crate::error::{Error, ErrorKind, Result};
+
+/// File that is locked while the folder is held. It is never removed and never renamed.
+pub const LOCK: &str = "lock";
+/// File that says who holds the lock.
+pub const OWNER: &str = "owner";
+/// How long to look for an owner that is alive before giving up on naming it.
+const OWNER_WAIT: Duration = Duration::from_millis(100);
+
+/// What identifies an open folder: two paths to one folder have the same, a folder that replaced another has not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FolderKey {
+    #[cfg(unix)]
+    inode: (u64, u64),
+    #[cfg(not(unix))]
+    path: PathBuf,
+}
+
+impl FolderKey {
+    #[cfg(unix)]
+    fn of(metadata: &fs::Metadata, _: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self { inode: (metadata.dev(), metadata.ino()) }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &fs::Metadata, path: &Path) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+/// A folder that is ready to be locked.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    file: File,
+    key: FolderKey,
+    /// Things its owner may want to know, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A folder that this process holds.
+#[derive(Debug)]
+pub struct FolderHold {
+    path: PathBuf,
+    file: File,
+    key: FolderKey,
+}
+
+impl Folder {
+    /// Makes or checks the folder and opens its lock file.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a path that is no folder or holds something else, `Io`. What was there stays as it was.
+    pub fn prepare(path: &Path) -> Result<Self> {
+        let mut warnings = Vec::new();
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(refuse(path, "is a file; give the path of a folder"));
+            }
+            Ok(metadata) => check_existing(path, &metadata, &mut warnings)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => create(path)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
+                return Err(refuse(path, "lies inside a file; give the path of a folder"));
+            }
+            Err(cause) => return Err(Error::io("stat", path, &cause)),
+        }
+        let path = fs::canonicalize(path).map_err(|cause| Error::io("realpath", path, &cause))?;
+        let lock_path = path.join(LOCK);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&lock_path).map_err(|cause| Error::io("open", &lock_path, &cause))?;
+        let metadata = file.metadata().map_err(|cause| Error::io("fstat", &lock_path, &cause))?;
+        let key = FolderKey::of(&metadata, &path);
+        Ok(Self { path, file, key, warnings })
+    }
+
+    /// What identifies the folder at a path, where it has been one of a cask. Changes nothing.
+    #[must_use]
+    pub fn key_at(path: &Path) -> Option<FolderKey> {
+        let path = fs::canonicalize(path).ok()?;
+        let metadata = fs::metadata(path.join(LOCK)).ok()?;
+        Some(FolderKey::of(&metadata, &path))
+    }
+
+    /// Absolute path, links resolved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What identifies the folder.
+    #[must_use]
+    pub const fn key(&self) -> &FolderKey {
+        &self.key
+    }
+
+    /// Takes the folder for this process.
+    ///
+    /// # Errors
+    /// `Locked` where somebody else holds it, with `pid` and `host` where they can be told; `Io`.
+    pub fn hold(self) -> Result<FolderHold> {
+        match self.file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(self.locked()),
+            Err(TryLockError::Error(cause)) => return Err(Error::io("flock", &self.path.join(LOCK), &cause)),
+        }
+        let hold = FolderHold { path: self.path, file: self.file, key: self.key };
+        if !hold.is_in_place() {
+            return Err(Error::new(ErrorKind::Locked, format!("{} was replaced while it was being opened; try again", hold.path.display()))
+                .with_text("path", hold.path.display().to_string()));
+        }
+        hold.write_owner()?;
+        Ok(hold)
+    }
+
+    fn locked(&self) -> Error {
+        let shown = self.path.display();
+        let base = |message: String| Error::new(ErrorKind::Locked, message).with_text("path", shown.to_string());
+        match self.find_owner() {
+            Some((pid, _)) if pid == std::process::id() => base(format!(
+                "{shown} is open in this process through another copy of baileys-cask (a second version, a bundle, or a fresh \
+                 module cache); use one copy, or close it there first"
+            ))
+            .with_number("pid", u64::from(pid)),
+            Some((pid, host)) => base(format!(
+                "{shown} is held by process {pid} on {host}; stop that process or set openWaitMs, and never run two gateways on one folder"
+            ))
+            .with_number("pid", u64::from(pid))
+            .with_text("host", host),
+            None => base(format!("{shown} is held by an unknown process; stop it or set openWaitMs")),
+        }
+    }
+
+    /// Who holds the lock. The owner file is written after the lock is taken, so it may lag behind for a moment.
+    fn find_owner(&self) -> Option<(u32, String)> {
+        let deadline = Instant::now() + OWNER_WAIT;
+        loop {
+            if let Some(owner) = read_owner(&self.path.join(OWNER)) {
+                return Some(owner);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl FolderHold {
+    /// Whether the path still leads to the folder that is held.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        fs::metadata(self.path.join(LOCK)).is_ok_and(|metadata| FolderKey::of(&metadata, &self.path) == self.key)
+    }
+
+    fn write_owner(&self) -> Result<()> {
+        let path = self.path.join(OWNER);
+        let facts = json!({
+            "pid": std::process::id(),
+            "host": host_name(),
+            "started": process_start(std::process::id()),
+            "bootId": hex(&boot_id()),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        io::Write::write_all(&mut file, facts.to_string().as_bytes()).map_err(|cause| Error::io("write", &path, &cause))
+    }
+
+    /// Lets the folder go. `tidy` removes the owner file, which must not happen in a folder that is no longer ours.
+    pub fn release(self, tidy: bool) {
+        if tidy {
+            let _ = fs::remove_file(self.path.join(OWNER));
+        }
+        let _ = self.file.unlock();
+    }
+}
+
+fn refuse(path: &Path, what: &str) -> Error {
+    let shown = path.display();
+    Error::new(ErrorKind::InvalidArgument, format!("{shown} {what}"))
+        .with_text("path", shown.to_string())
+        .with_text("argument", "path")
+}
+
+fn create(path: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|cause| Error::io("mkdir", path, &cause))?;
+    // The new name is on disk before anything in the folder is.
+    #[cfg(unix)]
+    if let Some(parent) = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_path_buf)) {
+        File::open(&parent).and_then(|folder| folder.sync_all()).map_err(|cause| Error::io("fsync", &parent, &cause))?;
+    }
+    Ok(())
+}
+
+fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<String>) -> Result<()> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            warnings.push(format!("{} can be entered by other users (mode {mode:o}); it holds keys, so give it mode 700", path.display()));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (metadata, warnings);
+    let mut foreign = false;
+    for entry in fs::read_dir(path).map_err(|cause| Error::io("readdir", path, &cause))? {
+        let name = entry.map_err(|cause| Error::io("readdir", path, &cause))?.file_name();
+        let name = name.to_string_lossy();
+        if name == MANIFEST {
+            return Ok(());
+        }
+        if name == "creds.json" {
+            return Err(refuse(
+                path,
+                "is a folder of Baileys' useMultiFileAuthState; give the cask a folder of its own, which may lie beside it",
+            ));
+        }
+        // Segments without a manifest are a damaged cask, which opening reports as such; lost+found is a fresh volume's.
+        let ours = [LOCK, OWNER, MANIFEST_TEMP, "lost+found"].contains(&&*name) || super::segments::id_of_file_name(&name).is_some();
+        foreign |= !ours;
+    }
+    if foreign { Err(refuse(path, "holds files that are not a cask's; give an empty or a new folder")) } else { Ok(()) }
+}
+
+fn read_owner(path: &Path) -> Option<(u32, String)> {
+    let facts: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let pid = u32::try_from(facts.get("pid")?.as_u64()?).ok()?;
+    let host = facts.get("host")?.as_str()?.to_string();
+    // On another host nothing can be checked. On this one the process must be alive and must have started when it says.
+    let alive = host != host_name() || process_start(pid) == *facts.get("started")?;
+    alive.then_some((pid, host))
+}
+
+/// When a process started, in the operating system's own measure; null where that cannot be told.
+fn process_start(pid: u32) -> Value {
+    #[cfg(target_os = "linux")]
+    if let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The command's name may hold spaces and parentheses; fields are counted from its last one.
+        let start = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse::<u64>().ok());
+        return start.map_or(Value::Null, Value::from);
+    } else {
+        return Value::String("gone".into());
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        Value::Null
+    }
+}
+
+/// Name of this machine.
+fn host_name() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Identity of the operating system's current run; zeros where there is none.
+#[must_use]
+pub fn boot_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    #[cfg(target_os = "linux")]
+    if let Ok(text) = fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+        for (slot, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            if let [high, low] = pair {
+                *slot = high << 4 | low;
+            }
+        }
+    }
+    id
+}

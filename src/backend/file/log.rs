@@ -1,0 +1,342 @@
+//! The end of the log: where the next frame goes.
+//!
+//! No offset of a segment is ever written twice. A failed write ends its segment, and so does every open; the next commit
+//! starts a new segment, whose header says exactly where the one before it ends. Bytes past that end are no part of the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::fs::{Fs, FsFile, write_all_at};
+use super::segments::Segments;
+use crate::codec::check::Salt;
+use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameKind};
+use crate::codec::manifest::ManifestEntry;
+use crate::codec::read_u32;
+use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::error::{Error, Result};
+
+/// The segment that takes the next frame.
+#[derive(Debug)]
+struct Active {
+    id: u32,
+    salt: Salt,
+    file: Arc<dyn FsFile>,
+    end: u64,
+}
+
+/// The changing part of the log, behind the append lock.
+#[derive(Debug)]
+pub struct Tail {
+    active: Option<Active>,
+    /// Where the log leaves its last ended segment.
+    pub left: Option<Link>,
+    /// Bytes that are no part of the log may follow `left`: the next header has to be on disk before anything counts on it.
+    pub cut: bool,
+    /// Sequence number of the next frame.
+    pub next_seq: u64,
+    /// Number of the next segment.
+    pub next_id: u32,
+    /// Grows with each open.
+    pub epoch: u64,
+    /// Sequence number up to which all is on disk.
+    pub synced: u64,
+    /// Ended segments whose bytes may not be on disk.
+    pub unsynced: Vec<u32>,
+    /// Ended segments, oldest first.
+    pub ended: Vec<ManifestEntry>,
+    /// The folder's names may not be on disk.
+    pub names_dirty: bool,
+    /// A batch was written since the last sync began.
+    pub dirty: bool,
+    /// Frames were written that no mark covers.
+    pub unmarked: bool,
+    /// A segment ended since the last manifest.
+    pub rolled: bool,
+    /// The log takes nothing any more.
+    pub closed: bool,
+}
+
+impl Tail {
+    /// A log without frames.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            active: None,
+            left: None,
+            cut: false,
+            next_seq: 1,
+            next_id: 1,
+            epoch: 1,
+            synced: 0,
+            unsynced: Vec::new(),
+            ended: Vec::new(),
+            names_dirty: false,
+            dirty: false,
+            unmarked: false,
+            rolled: false,
+            closed: false,
+        }
+    }
+
+    /// Whether a segment is being written.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Bytes that still fit into the segment being written.
+    #[must_use]
+    pub fn room(&self, segment_bytes: u64) -> u64 {
+        self.active.as_ref().map_or(segment_bytes, |active| segment_bytes.saturating_sub(active.end))
+    }
+
+    /// What has to be synced for all that was written so far to be on disk. Clears `dirty`.
+    pub fn begin_sync(&mut self) -> SyncPlan {
+        self.dirty = false;
+        SyncPlan {
+            active: self.active.as_ref().map(|active| Arc::clone(&active.file)),
+            ended: self.unsynced.clone(),
+            names: std::mem::take(&mut self.names_dirty),
+            target: self.next_seq - 1,
+        }
+    }
+
+    /// Notes that a plan was carried out.
+    pub fn end_sync(&mut self, plan: &SyncPlan) {
+        self.synced = self.synced.max(plan.target);
+        self.unsynced.retain(|id| !plan.ended.contains(id));
+    }
+}
+
+/// Files to sync, and what is on disk afterwards.
+#[derive(Debug)]
+pub struct SyncPlan {
+    active: Option<Arc<dyn FsFile>>,
+    ended: Vec<u32>,
+    names: bool,
+    target: u64,
+}
+
+impl SyncPlan {
+    /// Waits for the disk. Call it without the append lock.
+    ///
+    /// # Errors
+    /// `Io`; what is on disk is uncertain then.
+    pub fn run(&self, log: &Log) -> Result<()> {
+        for id in &self.ended {
+            let path = log.segments.path(*id);
+            let (_, file) = log.segments.open(*id)?;
+            file.sync_data().map_err(|cause| Error::io("fdatasync", &path, &cause))?;
+        }
+        if let Some(file) = &self.active {
+            file.sync_data().map_err(|cause| Error::io("fdatasync", &log.folder, &cause))?;
+        }
+        if self.names {
+            log.sync_names()?;
+        }
+        self.ended.iter().for_each(|id| log.segments.unpin(*id));
+        Ok(())
+    }
+}
+
+/// What became of a run of frames.
+#[derive(Debug)]
+pub struct Written {
+    /// Segment they went to.
+    pub segment: u32,
+    /// Offset of the first.
+    pub offset: u64,
+    /// Bytes of the frames that were written whole; the rest failed.
+    pub whole: usize,
+    /// Why the rest failed.
+    pub error: Option<Error>,
+}
+
+/// The fixed part of the log.
+#[derive(Debug)]
+pub struct Log {
+    /// Folder of the cask.
+    pub folder: PathBuf,
+    /// File system.
+    pub fs: Arc<dyn Fs>,
+    /// Segments as readers see them.
+    pub segments: Segments,
+    /// Identity of the cask.
+    pub cask_id: [u8; 16],
+    /// The operating system's boot id; zeros where there is none.
+    pub boot_id: [u8; 16],
+    /// Length at which a segment ends.
+    pub segment_bytes: u64,
+}
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// `Io` where it has none.
+pub fn random_id() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|cause| {
+        Error::io("getrandom", std::path::Path::new("the random source"), &std::io::Error::other(cause.to_string()))
+    })?;
+    Ok(bytes)
+}
+
+impl Log {
+    /// Appends a run of unfinished frames with one write. Frames that were written whole before a failure count.
+    ///
+    /// The run has to fit into [`Tail::room`]; a run that does not gets a segment of its own.
+    pub fn append(&self, tail: &mut Tail, run: &mut [u8]) -> Written {
+        let len = run.len() as u64;
+        if tail.active.as_ref().is_some_and(|active| active.end + len > self.segment_bytes && active.end > SEGMENT_HEADER_BYTES as u64)
+        {
+            self.end_segment(tail);
+        }
+        if tail.active.is_none()
+            && let Err(error) = self.start_segment(tail)
+        {
+            return Written { segment: 0, offset: 0, whole: 0, error: Some(error) };
+        }
+        let Some(active) = tail.active.as_mut() else {
+            return Written { segment: 0, offset: 0, whole: 0, error: Some(Error::internal("no segment to write to")) };
+        };
+        let offset = active.end;
+        let mut seq = tail.next_seq;
+        for_each_frame(run, |at, frame| {
+            frame::finish(frame, seq, tail.synced, &active.salt, offset + at as u64);
+            seq += 1;
+        });
+        let outcome = write_all_at(&*active.file, run, offset);
+        let segment = active.id;
+        let (whole, error) = match outcome {
+            Ok(()) => (run.len(), None),
+            Err((written, cause)) => {
+                let error = Error::io("write", &self.segments.path(segment), &cause);
+                (whole_frames(run, written), Some(error))
+            }
+        };
+        tail.next_seq += count_frames(run, whole);
+        active.end = offset + whole as u64;
+        tail.dirty = true;
+        tail.unmarked = true;
+        if error.is_some() {
+            // Takes back what it can of the torn rest; the next header cuts it off in any case.
+            let _ = active.file.set_len(active.end);
+            self.end_segment(tail);
+            tail.cut = true;
+        }
+        Written { segment, offset, whole, error }
+    }
+
+    /// Appends a frame without a payload.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn append_empty(&self, tail: &mut Tail, kind: FrameKind) -> Result<()> {
+        let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES);
+        frame::encode_empty(&mut frame, kind);
+        let dirty = tail.dirty;
+        let written = self.append(tail, &mut frame);
+        // A frame that holds nothing asks for no sync.
+        tail.dirty = dirty;
+        tail.unmarked = false;
+        written.error.map_or(Ok(()), Err)
+    }
+
+    /// Ends the segment being written; the next frame starts another one.
+    pub fn end_segment(&self, tail: &mut Tail) {
+        if let Some(active) = tail.active.take() {
+            let last_seq = tail.next_seq - 1;
+            let id = u64::from(active.id);
+            tail.left = Some(Link { id, salt: active.salt, end: active.end, last_seq });
+            tail.ended.push(ManifestEntry { id, salt: active.salt, length: active.end, last_seq });
+            tail.unsynced.push(active.id);
+            tail.rolled = true;
+        }
+    }
+
+    /// Starts a segment. Where it cuts something off, its header is on disk when this returns.
+    ///
+    /// # Errors
+    /// `Io`; then no segment was started.
+    pub fn start_segment(&self, tail: &mut Tail) -> Result<()> {
+        let id = tail.next_id;
+        tail.next_id = id.checked_add(1).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        let path = self.segments.path(id);
+        let header = SegmentHeader {
+            cask_id: self.cask_id,
+            id: u64::from(id),
+            salt: random_id()?,
+            epoch: tail.epoch,
+            boot_id: self.boot_id,
+            cipher: 0,
+            key_id: 0,
+            first_seq: tail.next_seq,
+            synced: tail.synced,
+            predecessor: tail.left,
+        };
+        let file = self.fs.create_new(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        if let Err(error) = self.write_header(&*file, &header, tail.cut) {
+            let _ = self.fs.remove(&path);
+            return Err(error);
+        }
+        tail.cut = false;
+        tail.names_dirty = true;
+        self.segments.insert(id, header.salt, Some(Arc::clone(&file)));
+        tail.active = Some(Active { id, salt: header.salt, file, end: SEGMENT_HEADER_BYTES as u64 });
+        Ok(())
+    }
+
+    fn write_header(&self, file: &dyn FsFile, header: &SegmentHeader, sync: bool) -> Result<()> {
+        let path = self.segments.path(header.id as u32);
+        write_all_at(file, &header.encode(), 0).map_err(|(_, cause)| Error::io("write", &path, &cause))?;
+        if sync {
+            file.sync_data().map_err(|cause| Error::io("fdatasync", &path, &cause))?;
+            self.sync_names()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the folder's names are on disk.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sync_names(&self) -> Result<()> {
+        self.fs.sync_folder(&self.folder).map_err(|cause| Error::io("fsync", &self.folder, &cause))
+    }
+}
+
+fn frame_len(run: &[u8], at: usize) -> Option<usize> {
+    let payload = read_u32(run, at)? as usize;
+    Some((FRAME_HEADER_BYTES + payload).next_multiple_of(8))
+}
+
+fn for_each_frame(run: &mut [u8], mut visit: impl FnMut(usize, &mut [u8])) {
+    let mut at = 0;
+    while let Some(len) = frame_len(run, at) {
+        let Some(frame) = run.get_mut(at..at + len) else { break };
+        visit(at, frame);
+        at += len;
+    }
+}
+
+/// Bytes of the frames that lie wholly within the first `written` bytes.
+fn whole_frames(run: &[u8], written: usize) -> usize {
+    let mut at = 0;
+    while let Some(len) = frame_len(run, at) {
+        if at + len > written {
+            break;
+        }
+        at += len;
+    }
+    at
+}
+
+fn count_frames(run: &[u8], bytes: usize) -> u64 {
+    let (mut at, mut count) = (0, 0);
+    while at < bytes {
+        let Some(len) = frame_len(run, at) else { break };
+        at += len;
+        count += 1;
+    }
+    count
+}

@@ -1,0 +1,83 @@
+//! The manifest and the poison marker in the folder.
+
+use std::io;
+use std::path::Path;
+
+use super::fs::{Fs, read_all, write_all_at};
+use super::log::{Log, Tail, random_id};
+use super::segments::id_of_file_name;
+use crate::codec::manifest::Manifest;
+use crate::error::{Error, Result};
+
+/// File name of the manifest.
+pub const MANIFEST: &str = "manifest";
+/// File name under which a manifest is written before it takes its place.
+pub const MANIFEST_TEMP: &str = "manifest.tmp";
+/// File that says that a sync has failed since the log was opened.
+pub const POISON_MARKER: &str = "poisoned";
+
+/// The manifest of the folder; a new one, safely on disk, where the folder holds no cask yet.
+///
+/// # Errors
+/// `Corrupt` where segments have no manifest, `Version`, `Io`.
+pub fn load_or_create(fs: &dyn Fs, folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    match fs.open(&path) {
+        Ok(file) => {
+            let bytes = read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
+            Manifest::decode(&bytes, &path)
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
+            // The manifest is there before the first segment, so segments without one have lost it.
+            if names.iter().any(|name| id_of_file_name(name).is_some()) {
+                return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
+            }
+            let manifest = Manifest { cask_id: random_id()?, generation: 1, ..Manifest::default() };
+            store(fs, folder, &manifest)?;
+            Ok(manifest)
+        }
+        Err(cause) => Err(Error::io("open", &path, &cause)),
+    }
+}
+
+/// What can be said of a log whose ended segments are known.
+#[must_use]
+pub fn describe(log: &Log, tail: &Tail, generation: u64) -> Manifest {
+    Manifest {
+        cask_id: log.cask_id,
+        generation,
+        synced: tail.synced,
+        segments: tail.ended.iter().filter(|entry| entry.last_seq <= tail.synced).copied().collect(),
+    }
+}
+
+/// Puts a manifest in the place of the one before: after a crash exactly one of the two is there, whole.
+///
+/// # Errors
+/// `Io`.
+pub fn store(fs: &dyn Fs, folder: &Path, manifest: &Manifest) -> Result<()> {
+    let temp = folder.join(MANIFEST_TEMP);
+    let place = folder.join(MANIFEST);
+    match fs.remove(&temp) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(Error::io("unlink", &temp, &cause)),
+        _ => {}
+    }
+    let file = fs.create_new(&temp).map_err(|cause| Error::io("open", &temp, &cause))?;
+    write_all_at(&*file, &manifest.encode(), 0).map_err(|(_, cause)| Error::io("write", &temp, &cause))?;
+    file.sync_data().map_err(|cause| Error::io("fdatasync", &temp, &cause))?;
+    fs.rename(&temp, &place).map_err(|cause| Error::io("rename", &place, &cause))?;
+    fs.sync_folder(folder).map_err(|cause| Error::io("fsync", folder, &cause))
+}
+
+/// Leaves word for the next open that pages which look clean may not be on disk. The marker needs no sync itself: it lives
+/// as long as the page cache that the next open must not trust.
+pub fn leave_poison_marker(fs: &dyn Fs, folder: &Path) {
+    let _ = fs.create_new(&folder.join(POISON_MARKER));
+}
+
+/// Whether a sync failed the last time the log was open.
+#[must_use]
+pub fn has_poison_marker(fs: &dyn Fs, folder: &Path) -> bool {
+    fs.open(&folder.join(POISON_MARKER)).is_ok()
+}

@@ -1,0 +1,537 @@
+//! Records in a folder: an append-only log in segments, with an index in memory.
+
+pub mod cache;
+pub mod folder;
+pub mod fs;
+pub mod index;
+mod log;
+mod manifest_file;
+mod reappend;
+mod recover;
+pub mod segments;
+mod writer;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use self::cache::ValueCache;
+use self::folder::FolderHold;
+use self::fs::Fs;
+use self::index::{Index, Unreachable};
+use self::log::{Log, Tail};
+use self::segments::ChunkMemo;
+use self::writer::{Job, Writer};
+use super::{Applied, Backend, Batch, Completion, ValueSink};
+use crate::codec::frame::{self, FrameKind};
+use crate::error::{Error, ErrorKind, Result};
+
+pub use self::recover::RecoveryReport;
+
+/// Length at which a segment ends and the next one begins.
+pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// A batch up to this size is written on the calling thread when nothing else waits.
+const DIRECT_WRITE_BYTES: usize = 1 << 20;
+/// Queued batches are merged into one write up to this size.
+const MERGED_WRITE_BYTES: usize = 4 << 20;
+/// A thread keeps its encoding buffer up to this size.
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
+/// More records than this are freed on the writer thread.
+const FREED_ELSEWHERE_RECORDS: usize = 256;
+
+/// What an acknowledged batch survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A kill of the process.
+    Process,
+    /// A loss of power.
+    Power,
+}
+
+/// How a file backend is opened.
+#[derive(Debug)]
+pub struct FileOptions {
+    /// What an acknowledged batch survives.
+    pub durability: Durability,
+    /// With [`Durability::Process`]: a batch is on disk within this time.
+    pub sync_interval: Duration,
+    /// Bytes of cache for this cask alone; the shared cache where `None`.
+    pub cache_bytes: Option<u64>,
+    /// Length at which a segment ends.
+    pub segment_bytes: u64,
+    /// The operating system's boot id; zeros where there is none.
+    pub boot_id: [u8; 16],
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Process,
+            sync_interval: Duration::from_secs(1),
+            cache_bytes: None,
+            segment_bytes: SEGMENT_BYTES,
+            boot_id: folder::boot_id(),
+        }
+    }
+}
+
+struct Queued {
+    account: Box<str>,
+    frame: Vec<u8>,
+    completion: Completion,
+}
+
+impl std::fmt::Debug for Queued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queued").field("account", &self.account).field("bytes", &self.frame.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    batches: Vec<Queued>,
+    closed: bool,
+}
+
+/// A cask in a folder.
+///
+/// # Concurrency
+/// Locks, in the order in which they are taken: `turn` (the whole of a drain, sync or close), `tail` (the append lock, never
+/// held across a sync but while closing), `queue`, an account's index.
+#[derive(Debug)]
+pub struct FileBackend {
+    this: Weak<Self>,
+    log: Log,
+    index: Index,
+    cache: ValueCache,
+    durability: Durability,
+    sync_interval: Duration,
+    writer: Writer,
+    hold: Mutex<Option<FolderHold>>,
+    report: RecoveryReport,
+    turn: Mutex<()>,
+    tail: Mutex<Tail>,
+    queue: Mutex<Queue>,
+    /// Length of the queue; batches leave it only under the append lock.
+    queued: AtomicUsize,
+    tick_due: AtomicBool,
+    closed: AtomicBool,
+    ended: OnceLock<Error>,
+    poisoned: OnceLock<Error>,
+    generation: Mutex<u64>,
+}
+
+thread_local! {
+    /// Where this thread encodes its batches.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| Error::internal("an earlier fault left this cask in doubt"))
+}
+
+impl FileBackend {
+    /// Opens the log in a folder, or begins one. `hold` is released when the backend closes.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed.
+    pub fn open(path: &Path, fs: Arc<dyn Fs>, options: &FileOptions, hold: Option<FolderHold>) -> Result<Arc<Self>> {
+        let writer = Writer::shared()?;
+        let manifest = manifest_file::load_or_create(&*fs, path)?;
+        let cache = ValueCache::new(options.cache_bytes);
+        let log = Log {
+            folder: path.into(),
+            segments: segments::Segments::new(cache.cask(), path, Arc::clone(&fs)),
+            fs,
+            cask_id: manifest.cask_id,
+            boot_id: options.boot_id,
+            segment_bytes: options.segment_bytes,
+        };
+        let index = Index::default();
+        let (tail, report) = recover::recover(&log, &index, &manifest)?;
+        Ok(Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            log,
+            index,
+            cache,
+            durability: options.durability,
+            sync_interval: options.sync_interval,
+            writer,
+            hold: Mutex::new(hold),
+            report,
+            turn: Mutex::new(()),
+            tail: Mutex::new(tail),
+            queue: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            tick_due: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            ended: OnceLock::new(),
+            poisoned: OnceLock::new(),
+            generation: Mutex::new(manifest.generation),
+        }))
+    }
+
+    /// What opening had to cut off.
+    #[must_use]
+    pub const fn report(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// Folder of the cask.
+    #[must_use]
+    pub fn folder(&self) -> &PathBuf {
+        &self.log.folder
+    }
+
+    /// What an acknowledged batch survives.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// How long a batch may wait for its sync.
+    #[must_use]
+    pub const fn sync_interval(&self) -> Duration {
+        self.sync_interval
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        if let Some(error) = self.ended.get() {
+            return Err(error.clone());
+        }
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.check_readable()?;
+        self.poisoned.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Ends the backend because its folder is no longer there; says whether it is.
+    pub fn detach_if_removed(&self) -> bool {
+        let removed = lock(&self.hold).is_ok_and(|hold| hold.as_ref().is_some_and(|hold| !hold.is_in_place()));
+        if removed {
+            let shown = self.log.folder.display().to_string();
+            let _ = self.ended.set(
+                Error::new(ErrorKind::Detached, format!("{shown} was removed or replaced while it was open; open the path again"))
+                    .with_text("path", shown),
+            );
+        }
+        removed
+    }
+
+    fn poison(&self, error: &Error) -> Error {
+        let shown = self.log.folder.display().to_string();
+        let poisoned = self.poisoned.get_or_init(|| {
+            manifest_file::leave_poison_marker(&*self.log.fs, &self.log.folder);
+            Error::new(
+                ErrorKind::Poisoned,
+                format!("{}; what is on disk is uncertain, so {shown} takes no writes until it is closed and opened again", error.message()),
+            )
+            .with_text("path", shown.clone())
+        });
+        poisoned.clone()
+    }
+
+    fn discard(&self, unreachable: Unreachable) {
+        if unreachable.records() > FREED_ELSEWHERE_RECORDS {
+            self.writer.send(Job::Free(Box::new(unreachable)));
+        }
+    }
+
+    fn schedule_tick(&self) {
+        if !self.tick_due.swap(true, Ordering::AcqRel) {
+            self.writer.send(Job::Tick(self.this.clone(), Instant::now() + self.sync_interval));
+        }
+    }
+
+    /// Writes one encoded batch on this thread and makes it visible.
+    fn commit_here(&self, tail: &mut Tail, frame: &mut [u8]) -> Result<()> {
+        let written = self.log.append(tail, frame);
+        if let Some(error) = written.error {
+            return Err(error);
+        }
+        self.discard(self.index.publish(frame, written.segment, written.offset, Some(&self.cache)));
+        Ok(())
+    }
+
+    fn enqueue(&self, batch: Batch<'_>, frame: &[u8], completion: &mut dyn FnMut() -> Completion) -> Result<()> {
+        let mut queue = lock(&self.queue)?;
+        if queue.closed {
+            return Err(Error::closed());
+        }
+        queue.batches.push(Queued { account: batch.account.into(), frame: frame.to_vec(), completion: completion() });
+        self.queued.store(queue.batches.len(), Ordering::Release);
+        let first = queue.batches.len() == 1;
+        drop(queue);
+        if first && let Some(this) = self.this.upgrade() {
+            self.writer.send(Job::Drain(this));
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued: merged, with one sync for all where they ask for one. Runs on the writer thread.
+    fn drain(&self) {
+        if let Ok(_turn) = lock(&self.turn) {
+            self.drain_in_turn();
+        }
+    }
+
+    fn drain_in_turn(&self) {
+        let Ok(mut tail) = lock(&self.tail) else { return };
+        let batches = match lock(&self.queue) {
+            Ok(mut queue) => {
+                self.queued.store(0, Ordering::Release);
+                std::mem::take(&mut queue.batches)
+            }
+            Err(_) => return,
+        };
+        if batches.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ended.get().or_else(|| self.poisoned.get()).map_or(Ok(()), |error| Err(error.clone())) {
+            drop(tail);
+            batches.into_iter().for_each(|batch| (batch.completion)(Err(error.clone())));
+            return;
+        }
+        let placed = self.write_merged(&mut tail, &batches);
+        if self.durability == Durability::Process {
+            self.publish_all(&batches, &placed);
+            drop(tail);
+            settle(batches, placed.into_iter().map(|place| place.map(|_| ())));
+        } else {
+            drop(tail);
+            match self.sync() {
+                Ok(()) => {
+                    self.publish_all(&batches, &placed);
+                    settle(batches, placed.into_iter().map(|place| place.map(|_| ())));
+                }
+                Err(error) => settle(batches, std::iter::repeat_with(|| Err(error.clone()))),
+            }
+        }
+        self.schedule_tick();
+    }
+
+    fn publish_all(&self, batches: &[Queued], placed: &[Result<(u32, u64)>]) {
+        for (batch, place) in batches.iter().zip(placed) {
+            if let Ok((segment, offset)) = place {
+                self.discard(self.index.publish(&batch.frame, *segment, *offset, Some(&self.cache)));
+            }
+        }
+    }
+
+    /// Writes batches in as few writes as segments allow; gives the place of each, or why it has none.
+    fn write_merged(&self, tail: &mut Tail, batches: &[Queued]) -> Vec<Result<(u32, u64)>> {
+        let mut placed = Vec::with_capacity(batches.len());
+        let mut rest = batches;
+        while let Some(first) = rest.first() {
+            let mut run = first.frame.clone();
+            let mut count = 1;
+            let limit = usize::try_from(tail.room(self.log.segment_bytes)).unwrap_or(usize::MAX).min(MERGED_WRITE_BYTES);
+            for next in rest.iter().skip(1) {
+                if run.len() + next.frame.len() > limit {
+                    break;
+                }
+                run.extend_from_slice(&next.frame);
+                count += 1;
+            }
+            let (group, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+            let written = self.log.append(tail, &mut run);
+            let mut at = 0;
+            for batch in group {
+                let end = at + batch.frame.len();
+                placed.push(if end <= written.whole {
+                    Ok((written.segment, written.offset + at as u64))
+                } else {
+                    Err(written.error.clone().unwrap_or_else(|| Error::internal("a frame was not written")))
+                });
+                at = end;
+            }
+            rest = after;
+        }
+        placed
+    }
+
+    /// Brings all that was written to disk. Runs in turn, without the append lock.
+    fn sync(&self) -> Result<()> {
+        self.check_writable()?;
+        let plan = lock(&self.tail)?.begin_sync();
+        if let Err(error) = plan.run(&self.log) {
+            return Err(self.poison(&error));
+        }
+        lock(&self.tail)?.end_sync(&plan);
+        Ok(())
+    }
+
+    /// The regular sync: brings everything to disk and says so in the log. Runs on the writer thread.
+    fn tick(&self) {
+        self.tick_due.store(false, Ordering::Release);
+        let Ok(_turn) = lock(&self.turn) else { return };
+        if self.check_writable().is_err() || self.detach_if_removed() {
+            return;
+        }
+        let dirty = lock(&self.tail).is_ok_and(|tail| tail.dirty);
+        if dirty && self.sync().is_err() {
+            return;
+        }
+        let Ok(mut tail) = lock(&self.tail) else { return };
+        if tail.closed || tail.dirty {
+            // What follows has its own tick, or will.
+            return;
+        }
+        if tail.unmarked && tail.is_active() {
+            // A mark that fails to be written costs nothing but the news it carries.
+            let _ = self.log.append_empty(&mut tail, FrameKind::Mark);
+        }
+        if std::mem::take(&mut tail.rolled) {
+            drop(tail);
+            let _ = self.write_manifest();
+        }
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let mut generation = lock(&self.generation)?;
+        let manifest = {
+            let tail = lock(&self.tail)?;
+            manifest_file::describe(&self.log, &tail, *generation + 1)
+        };
+        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest)?;
+        *generation += 1;
+        Ok(())
+    }
+
+    /// Writes what is queued and syncs. Runs on the writer thread.
+    fn flush_now(&self) -> Result<()> {
+        let _turn = lock(&self.turn)?;
+        self.drain_in_turn();
+        self.check_writable()?;
+        let tail = lock(&self.tail)?;
+        // Marks ask for no sync: they hold nothing.
+        let safe = !tail.dirty && tail.unsynced.is_empty();
+        drop(tail);
+        if safe { Ok(()) } else { self.sync() }
+    }
+
+    /// Ends the log so that the next open knows it is whole.
+    fn end_log(&self) -> Result<()> {
+        let mut tail = lock(&self.tail)?;
+        tail.closed = true;
+        if tail.is_active() {
+            self.log.append_empty(&mut tail, FrameKind::End)?;
+        } else if tail.unsynced.is_empty() {
+            return Ok(());
+        }
+        self.log.end_segment(&mut tail);
+        drop(tail);
+        self.sync()?;
+        self.write_manifest()
+    }
+}
+
+fn settle(batches: Vec<Queued>, outcomes: impl Iterator<Item = Result<()>>) {
+    for (batch, outcome) in batches.into_iter().zip(outcomes) {
+        (batch.completion)(outcome);
+    }
+}
+
+impl Backend for FileBackend {
+    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        self.check_readable()?;
+        let Some(records) = self.index.account(account) else {
+            keys.iter().for_each(|_| sink(None));
+            return Ok(());
+        };
+        if let [key] = keys
+            && let Some(value) = records.locate_one(key).and_then(|location| self.cache.get(location))
+        {
+            sink(Some(&value));
+            return Ok(());
+        }
+        let mut locations = Vec::with_capacity(keys.len());
+        records.locate(keys, &mut locations);
+        drop(records);
+        let mut memo = ChunkMemo::default();
+        for (key, location) in keys.iter().zip(locations) {
+            let Some(location) = location else {
+                sink(None);
+                continue;
+            };
+            if let Some(value) = self.cache.get(location) {
+                sink(Some(&value));
+                continue;
+            }
+            let value = self.log.segments.read(account, key, location, &mut memo)?;
+            self.cache.insert(location, value);
+            sink(Some(value));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        if let Err(error) = self.check_writable() {
+            return Applied::Now(Err(error));
+        }
+        FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            frame.shrink_to(KEPT_BUFFER_BYTES);
+            if !frame::encode_batch(frame, batch.account, batch.ops) {
+                return Applied::Now(Err(Error::internal("malformed operations in a batch")));
+            }
+            // Alone, a batch is written right here. It never overtakes one that is queued: those leave the queue only under
+            // the append lock.
+            if self.durability == Durability::Process
+                && frame.len() <= DIRECT_WRITE_BYTES
+                && let Ok(mut tail) = self.tail.try_lock()
+                && !tail.closed
+                && self.queued.load(Ordering::Acquire) == 0
+            {
+                let outcome = self.commit_here(&mut tail, frame);
+                drop(tail);
+                self.schedule_tick();
+                return Applied::Now(outcome);
+            }
+            match self.enqueue(batch, frame, completion) {
+                Ok(()) => Applied::Later,
+                Err(error) => Applied::Now(Err(error)),
+            }
+        })
+    }
+
+    fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.check_readable()?;
+        if let Some(records) = self.index.account(account) {
+            records.keys(prefix, sink);
+        }
+        Ok(())
+    }
+
+    fn accounts(&self) -> Result<Vec<String>> {
+        self.check_readable()?;
+        Ok(self.index.accounts())
+    }
+
+    fn flush(&self, completion: Completion) {
+        match self.this.upgrade() {
+            Some(this) => self.writer.send(Job::Flush(this, completion)),
+            None => completion(Err(Error::closed())),
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        let _turn = lock(&self.turn)?;
+        lock(&self.queue)?.closed = true;
+        self.drain_in_turn();
+        let ended = if self.check_writable().is_ok() { self.end_log() } else { Ok(()) };
+        self.closed.store(true, Ordering::Release);
+        if let Ok(mut tail) = self.tail.lock() {
+            tail.closed = true;
+        }
+        self.log.segments.close();
+        if let Some(hold) = lock(&self.hold)?.take() {
+            hold.release(self.ended.get().is_none());
+        }
+        ended
+    }
+}

@@ -1,0 +1,71 @@
+//! After a failed sync: frames that may be on disk or not are written once more.
+//!
+//! A kernel that failed to write a page may have marked it clean all the same. Such a page reads back well for as long as it
+//! is cached, no later sync writes it, and it is gone when the cache is. So every frame past the last one known to be on disk
+//! goes to a fresh segment, which is synced before the log opens.
+
+use super::index::Index;
+use super::log::{Log, Tail};
+use super::recover::frame_at;
+use crate::codec::frame;
+use crate::codec::manifest::ManifestEntry;
+use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES};
+use crate::error::{Error, Result};
+
+/// Rewrites all frames past `tail.synced` and makes the tail follow them. Gives the segments that the log then leaves out.
+///
+/// # Errors
+/// `Io`; then the log is as it was.
+pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail) -> Result<Vec<u64>> {
+    let mut frames = Vec::new();
+    let mut kept: Vec<ManifestEntry> = Vec::new();
+    let mut left_out = Vec::new();
+    for entry in &tail.ended {
+        let (safe_end, safe_seq) = collect(log, entry, tail.synced, &mut frames)?;
+        if safe_seq.is_none() && !kept.is_empty() {
+            left_out.push(entry.id);
+            continue;
+        }
+        let last_seq = safe_seq.unwrap_or(0);
+        kept.push(ManifestEntry { length: safe_end, last_seq, ..*entry });
+    }
+    tail.left = kept.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
+    tail.ended = kept;
+    tail.next_seq = tail.synced + 1;
+    tail.cut = true;
+    log.start_segment(tail)?;
+    for mut frame in frames {
+        frame::unfinish(&mut frame);
+        let written = log.append(tail, &mut frame);
+        if let Some(error) = written.error {
+            return Err(error);
+        }
+        let _ = index.publish(&frame, written.segment, written.offset, None);
+    }
+    let plan = tail.begin_sync();
+    plan.run(log)?;
+    tail.end_sync(&plan);
+    Ok(left_out)
+}
+
+/// Splits a segment at the last frame known to be on disk: where that one ends, its number, and all frames after it.
+fn collect(log: &Log, entry: &ManifestEntry, synced: u64, frames: &mut Vec<Vec<u8>>) -> Result<(u64, Option<u64>)> {
+    let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
+    let path = log.segments.path(id);
+    let (salt, file) = log.segments.open(id)?;
+    let bytes = super::fs::read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
+    let mut at = SEGMENT_HEADER_BYTES;
+    let mut safe = (at as u64, None);
+    while (at as u64) < entry.length {
+        let Some((header, frame)) = frame_at(&bytes, at, &salt) else {
+            return Err(Error::corrupt(&path, at as u64, "a frame changed while it was read"));
+        };
+        at += frame.len();
+        if header.seq <= synced {
+            safe = (at as u64, Some(header.seq));
+        } else {
+            frames.push(frame.to_vec());
+        }
+    }
+    Ok(safe)
+}

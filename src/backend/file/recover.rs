@@ -1,0 +1,338 @@
+//! Opening a log: which segments are it, where it ends, and whether anything is missing that must be there.
+//!
+//! Let W be the highest sequence number that anything on disk claims to be on disk. Below W a missing or changed frame is
+//! damage: opening fails and changes nothing. From W on the log ends at its first bad frame, and what lies behind is cut
+//! off: after a loss of power, pages that were never synced may be missing in any order. Where the operating system has not
+//! been restarted since the bytes were written, no page was lost, so there a bad frame before a good one is damage as well.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::fs::read_all;
+use super::index::Index;
+use super::log::{Log, Tail};
+use super::manifest_file::{POISON_MARKER, has_poison_marker};
+use super::reappend::reappend;
+use super::segments::id_of_file_name;
+use crate::codec::check::Salt;
+use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use crate::codec::manifest::{Manifest, ManifestEntry};
+use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::error::{Error, Result};
+
+/// What opening had to cut off the end of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Bytes cut off.
+    pub cut_bytes: u64,
+    /// Whole frames among them.
+    pub cut_frames: u64,
+}
+
+#[derive(Debug)]
+struct Found {
+    path: PathBuf,
+    /// `None` where the header is not whole.
+    header: Option<SegmentHeader>,
+    len: u64,
+}
+
+/// Where the log stops being readable.
+#[derive(Debug)]
+struct Break {
+    path: PathBuf,
+    offset: u64,
+    /// Damage although nothing claims to be on disk.
+    certain: bool,
+}
+
+/// Reads the log into the index and finds its end; cuts off what is legally broken.
+///
+/// # Errors
+/// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed on disk.
+pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<(Tail, RecoveryReport)> {
+    let poisoned = has_poison_marker(&*log.fs, &log.folder);
+    let found = find_segments(log)?;
+    let chain = choose_chain(&found);
+    let mut state = Replay::new(log, index, manifest, poisoned);
+    for (position, id) in chain.iter().enumerate() {
+        let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else { continue };
+        let successor = chain.get(position + 1).and_then(|next| found.get(next)?.header.as_ref()?.predecessor);
+        state.replay_segment(segment, header, successor)?;
+        if state.broken.is_some() {
+            break;
+        }
+    }
+    state.account_for_the_rest(&found, &chain)?;
+    state.check(manifest, &found)?;
+    state.finish(&found)
+}
+
+fn find_segments(log: &Log) -> Result<BTreeMap<u64, Found>> {
+    let mut found = BTreeMap::new();
+    let names = log.fs.list(&log.folder).map_err(|cause| Error::io("readdir", &log.folder, &cause))?;
+    for (name, id) in names.iter().filter_map(|name| Some((name, id_of_file_name(name)?))) {
+        let path = log.folder.join(name);
+        let file = log.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(Error::io("read", &path, &cause)),
+            }
+        }
+        let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path)?;
+        if let Some(header) = &header {
+            if header.cask_id != log.cask_id {
+                return Err(Error::corrupt(&path, 24, "the segment belongs to another cask"));
+            }
+            if header.id != id || u32::try_from(id).is_err() {
+                return Err(Error::corrupt(&path, 40, "the segment's number is not that of its file name"));
+            }
+        }
+        found.insert(id, Found { path, header, len });
+    }
+    Ok(found)
+}
+
+/// The newest segment from which an unbroken line of predecessors leads back to the first, with that line, oldest first.
+fn choose_chain(found: &BTreeMap<u64, Found>) -> Vec<u64> {
+    found.keys().rev().find_map(|head| line_to_first(found, *head)).unwrap_or_default()
+}
+
+fn line_to_first(found: &BTreeMap<u64, Found>, head: u64) -> Option<Vec<u64>> {
+    let mut line = vec![head];
+    let mut header = found.get(&head)?.header.as_ref()?;
+    while let Some(link) = header.predecessor {
+        // Numbers only grow, so a line that does not descend is no line, and this ends.
+        if link.id >= header.id {
+            return None;
+        }
+        header = found.get(&link.id)?.header.as_ref()?;
+        if header.salt != link.salt {
+            return None;
+        }
+        line.push(link.id);
+    }
+    line.reverse();
+    Some(line)
+}
+
+struct Replay<'a> {
+    log: &'a Log,
+    index: &'a Index,
+    poisoned: bool,
+    last_seq: u64,
+    /// W.
+    synced: u64,
+    epoch: u64,
+    /// Segments of the log up to where it ends.
+    lived: Vec<ManifestEntry>,
+    ended_cleanly: bool,
+    broken: Option<Break>,
+    /// Segments of the chosen line that begin past the end of the log, and the torn rest of the last one.
+    report: RecoveryReport,
+    cut: bool,
+    leftovers: Vec<u64>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(log: &'a Log, index: &'a Index, manifest: &Manifest, poisoned: bool) -> Self {
+        Self {
+            log,
+            index,
+            poisoned,
+            last_seq: 0,
+            synced: manifest.synced,
+            epoch: 0,
+            lived: Vec::new(),
+            ended_cleanly: false,
+            broken: None,
+            report: RecoveryReport::default(),
+            cut: false,
+            leftovers: Vec::new(),
+        }
+    }
+
+    /// Whether no page of this segment can have been lost: it was written since the operating system last started.
+    fn keeps_pages(&self, header: &SegmentHeader) -> bool {
+        !self.poisoned && header.boot_id != [0; 16] && header.boot_id == self.log.boot_id
+    }
+
+    fn replay_segment(&mut self, segment: &Found, header: &SegmentHeader, successor: Option<Link>) -> Result<()> {
+        let bytes = self.read(segment)?;
+        self.claim(header.synced, header.epoch);
+        let id = header.id as u32;
+        self.log.segments.insert(id, header.salt, None);
+        // The successor's header says where this segment ends; bytes past that are leftovers of a cut.
+        let limit = successor.map_or(bytes.len() as u64, |link| link.end);
+        let counted = bytes.get(..usize::try_from(limit).unwrap_or(usize::MAX)).unwrap_or(&bytes);
+        let mut at = SEGMENT_HEADER_BYTES;
+        self.ended_cleanly = false;
+        if header.first_seq != self.last_seq + 1 {
+            self.break_at(segment, 96, true);
+        }
+        while self.broken.is_none() && at < counted.len() {
+            let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(h, _)| h.seq == self.last_seq + 1) else {
+                break;
+            };
+            self.claim(frame_header.synced, 0);
+            let _ = self.index.publish(frame, id, at as u64, None);
+            self.ended_cleanly = frame_header.kind == FrameKind::End;
+            self.last_seq = frame_header.seq;
+            at += frame.len();
+        }
+        self.lived.push(ManifestEntry { id: header.id, salt: header.salt, length: at as u64, last_seq: self.last_seq });
+        if self.broken.is_some() {
+            return Ok(());
+        }
+        match successor {
+            Some(link) if at as u64 == link.end && self.last_seq == link.last_seq => {}
+            Some(_) => {
+                self.count_behind(&bytes, at, &header.salt);
+                self.break_at(segment, at as u64, self.keeps_pages(header));
+            }
+            None if at < bytes.len() => {
+                let behind = self.count_behind(&bytes, at, &header.salt);
+                self.break_at(segment, at as u64, behind > 0 && self.keeps_pages(header));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn read(&self, segment: &Found) -> Result<Vec<u8>> {
+        let file = self.log.fs.open(&segment.path).map_err(|cause| Error::io("open", &segment.path, &cause))?;
+        read_all(&*file).map_err(|cause| Error::io("read", &segment.path, &cause))
+    }
+
+    fn claim(&mut self, synced: u64, epoch: u64) {
+        self.synced = self.synced.max(synced);
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    fn break_at(&mut self, segment: &Found, offset: u64, certain: bool) {
+        self.broken = Some(Break { path: segment.path.clone(), offset, certain });
+    }
+
+    /// Counts what lies behind the end of the log in a segment, and heeds what it claims.
+    fn count_behind(&mut self, bytes: &[u8], from: usize, salt: &Salt) -> u64 {
+        let mut frames = 0;
+        let mut at = from.next_multiple_of(8);
+        while at + FRAME_HEADER_BYTES <= bytes.len() {
+            match bytes.get(at..).and_then(|rest| FrameHeader::decode(rest, salt, at as u64)) {
+                Some(header) => {
+                    self.claim(header.synced, 0);
+                    frames += u64::from(frame_at(bytes, at, salt).is_some());
+                    at += FRAME_HEADER_BYTES;
+                }
+                None => at += 8,
+            }
+        }
+        self.report.cut_frames += frames;
+        self.report.cut_bytes += (bytes.len() - from) as u64;
+        self.cut = true;
+        frames
+    }
+
+    /// Looks at the segments that are no part of the log: leftovers of an earlier cut, and what a loss of power has orphaned.
+    fn account_for_the_rest(&mut self, found: &BTreeMap<u64, Found>, chain: &[u64]) -> Result<()> {
+        let head = chain.last().copied().unwrap_or(0);
+        let lived: Vec<u64> = self.lived.iter().map(|entry| entry.id).collect();
+        for (id, segment) in found.iter().filter(|(id, _)| !lived.contains(id)) {
+            self.leftovers.push(*id);
+            let Some(header) = &segment.header else {
+                self.cut = true;
+                self.report.cut_bytes += segment.len;
+                continue;
+            };
+            let bytes = self.read(segment)?;
+            let skipped_by_a_cut = *id < head && !chain.contains(id);
+            if skipped_by_a_cut {
+                continue;
+            }
+            self.claim(header.synced, header.epoch);
+            let frames = self.count_behind(&bytes, SEGMENT_HEADER_BYTES.min(bytes.len()), &header.salt);
+            if frames > 0 && self.keeps_pages(header) && self.broken.as_ref().is_none_or(|broken| !broken.certain) {
+                self.break_at(segment, 112, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a log that lacks what must be there.
+    fn check(&self, manifest: &Manifest, found: &BTreeMap<u64, Found>) -> Result<()> {
+        if let Some(broken) = &self.broken
+            && (broken.certain || self.last_seq < self.synced)
+        {
+            return Err(Error::corrupt(&broken.path, broken.offset, "a frame that was written here is missing or changed"));
+        }
+        for entry in &manifest.segments {
+            let kept = self.lived.iter().any(|lived| lived.id == entry.id && lived.salt == entry.salt && lived.length >= entry.length);
+            if !kept {
+                let path = self.log.segments.path(entry.id as u32);
+                let what = if found.contains_key(&entry.id) { "the segment was changed or exchanged" } else { "the segment is missing" };
+                return Err(Error::corrupt(&path, 0, what));
+            }
+        }
+        if self.last_seq < self.synced {
+            let path = self.lived.last().map_or_else(|| self.log.segments.path(1), |last| self.log.segments.path(last.id as u32));
+            let offset = self.lived.last().map_or(0, |last| last.length);
+            return Err(Error::corrupt(&path, offset, "the log is shorter than it was"));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, found: &BTreeMap<u64, Found>) -> Result<(Tail, RecoveryReport)> {
+        let mut tail = Tail::empty();
+        let newest = found.keys().next_back().copied().unwrap_or(0);
+        tail.next_id = u32::try_from(newest).ok().and_then(|id| id.checked_add(1)).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        tail.next_seq = self.last_seq + 1;
+        tail.epoch = self.epoch + 1;
+        tail.synced = self.synced;
+        tail.left = self.lived.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
+        tail.ended = self.lived;
+        if self.last_seq > self.synced {
+            tail.unsynced = tail.ended.iter().filter(|entry| entry.last_seq > tail.synced).map(|entry| entry.id as u32).collect();
+            tail.names_dirty = true;
+        }
+        if self.poisoned {
+            self.leftovers.extend(reappend(self.log, self.index, &mut tail)?);
+        } else if self.cut {
+            // The header that says where the log ends is on disk before anything behind that end is touched.
+            tail.cut = true;
+            self.log.start_segment(&mut tail)?;
+        } else if !self.leftovers.is_empty()
+            && let Some(last) = tail.left
+        {
+            // An earlier open has made the cut and not lived to tidy up; be sure of its header first.
+            let (_, file) = self.log.segments.open(last.id as u32)?;
+            file.sync_data().map_err(|cause| Error::io("fdatasync", &self.log.segments.path(last.id as u32), &cause))?;
+            self.log.sync_names()?;
+        }
+        self.leftovers.sort_unstable();
+        for id in self.leftovers.iter().rev() {
+            if let Some(segment) = found.get(id) {
+                self.log.fs.remove(&segment.path).map_err(|cause| Error::io("unlink", &segment.path, &cause))?;
+            }
+        }
+        if self.poisoned {
+            let marker = self.log.folder.join(POISON_MARKER);
+            self.log.fs.remove(&marker).map_err(|cause| Error::io("unlink", &marker, &cause))?;
+            self.log.sync_names()?;
+        }
+        Ok((tail, self.report))
+    }
+}
+
+/// The whole, valid frame at an offset.
+pub(super) fn frame_at<'b>(bytes: &'b [u8], at: usize, salt: &Salt) -> Option<(FrameHeader, &'b [u8])> {
+    let rest = bytes.get(at..)?;
+    let header = FrameHeader::decode(rest, salt, at as u64)?;
+    let frame = rest.get(..usize::try_from(header.frame_len()).ok()?)?;
+    frame::verify(frame, &header, salt, at as u64).then_some((header, frame))
+}

@@ -1,0 +1,155 @@
+//! The segments of one cask as readers see them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use quick_cache::sync::Cache;
+
+use super::fs::{Fs, FsFile};
+use super::index::Location;
+use crate::codec::check::Salt;
+use crate::codec::frame::read_chunk;
+use crate::error::{Error, Result};
+use crate::record::Op;
+
+/// Descriptors of segments that are read but no longer written, over the whole process.
+const OPEN_SEALED_SEGMENTS: usize = 128;
+
+/// File name of a segment.
+#[must_use]
+pub fn file_name(id: u32) -> String {
+    format!("{id:016x}.seg")
+}
+
+/// Number of the segment with this file name.
+#[must_use]
+pub fn id_of_file_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+type Descriptors = Cache<(u32, u32), Arc<dyn FsFile>>;
+
+/// Shared by every cask of the process: a thousand folders must not hold a thousand old segments open.
+fn descriptors() -> &'static Descriptors {
+    static DESCRIPTORS: OnceLock<Descriptors> = OnceLock::new();
+    DESCRIPTORS.get_or_init(|| Cache::new(OPEN_SEALED_SEGMENTS))
+}
+
+#[derive(Debug, Clone)]
+struct Segment {
+    salt: Salt,
+    /// Held open while it is written or waits for its sync.
+    pinned: Option<Arc<dyn FsFile>>,
+}
+
+/// Segments by number, and how to read from them.
+#[derive(Debug)]
+pub struct Segments {
+    cask: u32,
+    folder: PathBuf,
+    fs: Arc<dyn Fs>,
+    table: RwLock<HashMap<u32, Segment>>,
+}
+
+/// A chunk read from disk and checked, kept while one call reads several values from it.
+#[derive(Debug, Default)]
+pub struct ChunkMemo {
+    place: Option<(u32, u32)>,
+    bytes: Vec<u8>,
+}
+
+impl Segments {
+    /// No segments yet.
+    #[must_use]
+    pub fn new(cask: u32, folder: &Path, fs: Arc<dyn Fs>) -> Self {
+        Self { cask, folder: folder.into(), fs, table: RwLock::default() }
+    }
+
+    /// Path of a segment.
+    #[must_use]
+    pub fn path(&self, id: u32) -> PathBuf {
+        self.folder.join(file_name(id))
+    }
+
+    /// Adds a segment. With a file, it stays open until [`Self::unpin`].
+    pub fn insert(&self, id: u32, salt: Salt, pinned: Option<Arc<dyn FsFile>>) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).insert(id, Segment { salt, pinned });
+    }
+
+    /// Lets the descriptor of a segment be closed.
+    pub fn unpin(&self, id: u32) {
+        if let Some(segment) = self.table.write().unwrap_or_else(PoisonError::into_inner).get_mut(&id) {
+            segment.pinned = None;
+        }
+    }
+
+    /// Closes every descriptor.
+    pub fn close(&self) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let cask = self.cask;
+        descriptors().retain(|(owner, _), _| *owner != cask);
+    }
+
+    /// The open file of a segment, and its salt.
+    ///
+    /// # Errors
+    /// `Io` where it cannot be opened.
+    pub fn open(&self, id: u32) -> Result<(Salt, Arc<dyn FsFile>)> {
+        let segment = self.table.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let Some(segment) = segment else { return Err(Error::closed()) };
+        if let Some(file) = segment.pinned {
+            return Ok((segment.salt, file));
+        }
+        if let Some(file) = descriptors().get(&(self.cask, id)) {
+            return Ok((segment.salt, file));
+        }
+        let path = self.path(id);
+        let file = self.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
+        descriptors().insert((self.cask, id), Arc::clone(&file));
+        Ok((segment.salt, file))
+    }
+
+    /// Reads the value at a location and makes sure that it is the one of this account and key.
+    ///
+    /// # Errors
+    /// `Io` where it cannot be read, `Corrupt` where what is there is not what was written.
+    pub fn read<'m>(&self, account: &str, key: &[u8], at: Location, memo: &'m mut ChunkMemo) -> Result<&'m [u8]> {
+        let place = (at.segment, at.chunk);
+        if memo.place != Some(place) {
+            memo.place = None;
+            let (salt, file) = self.open(at.segment)?;
+            self.fill(&*file, at, &mut memo.bytes)?;
+            if read_chunk(&memo.bytes, &salt, u64::from(at.chunk)).is_none() {
+                return Err(self.damaged(at, "the check of a chunk does not match"));
+            }
+            memo.place = Some(place);
+        }
+        // The chunk has passed its check, either just now or for an earlier value of the same call.
+        let body = crate::codec::frame::body_of_checked(&memo.bytes);
+        match body.and_then(|body| (body.account == account).then(|| body.op_at(usize::from(at.op)))?) {
+            Some(Op::Put { key: found, value }) if found == key => Ok(value),
+            _ => Err(self.damaged(at, "another record stands in the place of the one looked up")),
+        }
+    }
+
+    fn fill(&self, file: &dyn FsFile, at: Location, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.clear();
+        bytes.resize(at.chunk_len as usize, 0);
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, u64::from(at.chunk) + filled as u64) {
+                Ok(0) => return Err(self.damaged(at, "the file is shorter than it was")),
+                Ok(count) => filled += count,
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(Error::io("read", &self.path(at.segment), &cause)),
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, at: Location, what: &str) -> Error {
+        Error::corrupt(&self.path(at.segment), u64::from(at.chunk), what)
+    }
+}

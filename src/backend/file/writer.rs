@@ -1,0 +1,133 @@
+//! The one thread that writes, syncs and tidies up for all casks of the process.
+
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::FileBackend;
+use crate::backend::Completion;
+use crate::error::{Error, Result};
+
+/// Work for the thread.
+pub enum Job {
+    /// Write what a cask has queued.
+    Drain(Arc<FileBackend>),
+    /// Sync a cask when the time has come.
+    Tick(Weak<FileBackend>, Instant),
+    /// Make all that a cask has acknowledged safe from a loss of power.
+    Flush(Arc<FileBackend>, Completion),
+    /// Free something large.
+    Free(Box<dyn Any + Send>),
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Drain(_) => "Drain",
+            Self::Tick(..) => "Tick",
+            Self::Flush(..) => "Flush",
+            Self::Free(_) => "Free",
+        })
+    }
+}
+
+/// A way to hand work to the thread.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    jobs: Sender<Job>,
+}
+
+impl Writer {
+    /// The writer of this process, started on first use. One thread serves a thousand folders; every worker thread that loads
+    /// the addon shares it.
+    ///
+    /// # Errors
+    /// `Io` where the thread cannot be started.
+    pub fn shared() -> Result<Self> {
+        static SHARED: Mutex<Option<Writer>> = Mutex::new(None);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = &*shared {
+            return Ok(writer.clone());
+        }
+        let (jobs, inbox) = channel();
+        thread::Builder::new()
+            .name("cask-writer".into())
+            .spawn(move || run(&inbox))
+            .map_err(|cause| Error::io("clone", std::path::Path::new("the writer thread"), &cause))?;
+        Ok(shared.insert(Self { jobs }).clone())
+    }
+
+    /// Hands over work. The thread lives as long as the process, so nothing is lost.
+    pub fn send(&self, job: Job) {
+        // Fails only where the thread is gone, which happens while the process ends.
+        let _ = self.jobs.send(job);
+    }
+}
+
+struct Due {
+    at: Instant,
+    cask: Weak<FileBackend>,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+fn run(inbox: &Receiver<Job>) {
+    let mut due: BinaryHeap<Reverse<Due>> = BinaryHeap::new();
+    loop {
+        // Commits that wait go before syncs that are due: a waiting commit is somebody's latency.
+        let wait = due.peek().map(|Reverse(next)| next.at.saturating_duration_since(Instant::now()));
+        let job = match wait {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(Duration::ZERO) => inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+            Some(wait) => inbox.recv_timeout(wait),
+        };
+        match job {
+            Ok(Job::Tick(cask, at)) => due.push(Reverse(Due { at, cask })),
+            Ok(job) => guarded(|| carry_out(job)),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(cask) = due.pop().and_then(|Reverse(next)| next.cask.upgrade()) {
+                    guarded(|| cask.tick());
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn carry_out(job: Job) {
+    match job {
+        Job::Drain(cask) => cask.drain(),
+        Job::Flush(cask, completion) => completion(cask.flush_now()),
+        Job::Free(garbage) => drop(garbage),
+        Job::Tick(..) => {}
+    }
+}
+
+/// Keeps a fault in one cask from ending the thread that serves them all. The cask's locks are poisoned by the panic, so its
+/// later calls report the fault.
+fn guarded(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}

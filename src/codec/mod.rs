@@ -1,0 +1,40 @@
+//! Bytes on disk: checks, frames, segment headers, the manifest. Pure functions over slices; no I/O.
+//!
+//! `docs/format.md` draws every byte.
+
+pub mod check;
+pub mod frame;
+pub mod manifest;
+pub mod preamble;
+pub mod segment;
+
+/// Reads a little-endian `u16`.
+#[must_use]
+pub fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Reads a little-endian `u32`.
+#[must_use]
+pub fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Reads a little-endian `u64`.
+#[must_use]
+pub fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Reads sixteen bytes.
+#[must_use]
+pub fn read_id(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// Overwrites the bytes at an offset; does nothing where they do not fit.
+pub fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(slot) = bytes.get_mut(at..).and_then(|rest| rest.get_mut(..value.len())) {
+        slot.copy_from_slice(value);
+    }
+}

@@ -1,0 +1,154 @@
+//! Casks and accounts: what is open in this process, and what callers may do with it.
+
+mod account;
+pub mod registry;
+mod transaction;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use crate::backend::{Applied, Backend, Batch, Completion, ValueSink};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::LockManager;
+use crate::record::{MAX_ACCOUNT_BYTES, Op, check_batch, check_key};
+
+pub use self::account::Account;
+pub use self::transaction::{Begun, Transaction};
+
+/// Identifies a label's lock: the account, and the label in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LabelKey {
+    account: Arc<str>,
+    label: Box<str>,
+}
+
+/// One open cask: its records, its accounts and its locks. Shared by all handles, in all threads.
+#[derive(Debug)]
+pub struct Store {
+    uid: u64,
+    path: Option<PathBuf>,
+    backend: Arc<dyn Backend>,
+    accounts: DashMap<Arc<str>, Arc<Account>>,
+    labels: LockManager<LabelKey>,
+}
+
+impl Store {
+    /// A store over a backend.
+    #[must_use]
+    pub fn new(path: Option<PathBuf>, backend: Arc<dyn Backend>) -> Self {
+        // One sequence for all threads: a store's number tells it from every other store of this process.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let uid = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { uid, path, backend, accounts: DashMap::new(), labels: LockManager::default() }
+    }
+
+    /// A number no other store of this process has had.
+    #[must_use]
+    pub const fn uid(&self) -> u64 {
+        self.uid
+    }
+
+    /// Folder of the cask; `None` in memory.
+    #[must_use]
+    pub const fn path(&self) -> Option<&PathBuf> {
+        self.path.as_ref()
+    }
+
+    /// Where the records live.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Locks held by transactions.
+    #[must_use]
+    pub const fn labels(&self) -> &LockManager<LabelKey> {
+        &self.labels
+    }
+
+    /// A handle to an account. Nothing is stored before its first write.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is empty or too long.
+    pub fn account(&self, name: &str) -> Result<Arc<Account>> {
+        if name.is_empty() || name.len() > MAX_ACCOUNT_BYTES {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("an account's name has {} bytes and must have 1 to {MAX_ACCOUNT_BYTES}", name.len()),
+            )
+            .with_text("argument", "name"));
+        }
+        if let Some(account) = self.accounts.get(name) {
+            return Ok(Arc::clone(&account));
+        }
+        let name: Arc<str> = name.into();
+        let entry = self.accounts.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Account::new(name)));
+        Ok(Arc::clone(&entry))
+    }
+
+    /// Reads committed values, all as of one instant.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a bad id, `Dropped`, and those of [`Backend::get`].
+    pub fn get(&self, account: &Account, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        account.check()?;
+        keys.iter().try_for_each(|key| check_key(key))?;
+        self.backend.get(account.name(), keys, sink)
+    }
+
+    /// Applies one atomic batch.
+    pub fn set(&self, account: &Account, ops: &[u8], completion: &mut dyn FnMut() -> Completion) -> Applied {
+        match account.check().and_then(|()| check_batch(ops)) {
+            Ok(()) if ops.is_empty() => Applied::Now(Ok(())),
+            Ok(()) => self.backend.apply(Batch { account: account.name(), ops, fence: 0 }, completion),
+            Err(error) => Applied::Now(Err(error)),
+        }
+    }
+
+    /// Keys that start with `prefix`.
+    ///
+    /// # Errors
+    /// `Dropped`, and those of [`Backend::keys`].
+    pub fn keys(&self, account: &Account, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        account.check()?;
+        self.backend.keys(account.name(), prefix, sink)
+    }
+
+    /// Removes an account's creds and records. Its handles are refused from now on, those made later are not.
+    pub fn drop_account(self: &Arc<Self>, account: &Arc<Account>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        if let Err(error) = account.check() {
+            return Applied::Now(Err(error));
+        }
+        let mut ops = Vec::with_capacity(1);
+        Op::Drop.pack(&mut ops);
+        // Marked first: what is written through an old handle must not follow the drop in the log.
+        account.mark_dropped(true);
+        self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account));
+        let (store, kept) = (Arc::downgrade(self), Arc::clone(account));
+        let undo = move |outcome: &Result<()>| {
+            if outcome.is_err() {
+                kept.mark_dropped(false);
+                if let Some(store) = store.upgrade() {
+                    store.accounts.entry(Arc::clone(kept.name())).or_insert(kept);
+                }
+            }
+        };
+        let mut undo_later = Some(undo);
+        let applied = self.backend.apply(Batch { account: account.name(), ops: &ops, fence: 0 }, &mut || {
+            let (inner, undo) = (completion(), undo_later.take());
+            Box::new(move |outcome| {
+                if let Some(undo) = undo {
+                    undo(&outcome);
+                }
+                inner(outcome);
+            })
+        });
+        if let (Applied::Now(outcome), Some(undo)) = (&applied, undo_later) {
+            undo(outcome);
+        }
+        applied
+    }
+}

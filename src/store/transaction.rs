@@ -1,0 +1,346 @@
+//! Transactions: writes staged under a label's lock, committed as one batch.
+//!
+//! A transaction inside another one stages apart. When it ends well its writes go to its parent, when it fails they vanish;
+//! only the outermost commit reaches the backend.
+//!
+//! States: running -> committing -> committed, or running -> rolled back. Nothing leaves the last two.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Account, LabelKey, Store};
+use crate::backend::{Applied, Batch, Completion, ValueSink};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{Acquired, Ending, Grant, OwnerId};
+use crate::record::{CREDS_KEY, Op, OpReader, check_batch, check_key};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Committing,
+    Committed,
+    RolledBack,
+}
+
+/// Writes that are not committed. `None` is a delete.
+#[derive(Debug, Default)]
+struct Staged {
+    /// Every record not in `writes` is gone.
+    cleared: bool,
+    writes: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
+}
+
+impl Staged {
+    fn clear(&mut self) {
+        self.cleared = true;
+        self.writes.retain(|key, _| **key == *CREDS_KEY);
+    }
+
+    fn absorb(&mut self, child: Self) {
+        if child.cleared {
+            self.clear();
+        }
+        self.writes.extend(child.writes);
+    }
+
+    fn pack(&self) -> Vec<u8> {
+        let mut ops = Vec::new();
+        if self.cleared {
+            Op::Clear.pack(&mut ops);
+        }
+        for (key, value) in &self.writes {
+            match value {
+                Some(value) => Op::Put { key, value }.pack(&mut ops),
+                None => Op::Delete { key }.pack(&mut ops),
+            }
+        }
+        ops
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    staged: Staged,
+}
+
+/// One transaction on one account.
+#[derive(Debug)]
+pub struct Transaction {
+    store: Arc<Store>,
+    account: Arc<Account>,
+    parent: Option<Arc<Self>>,
+    owner: OwnerId,
+    label: Option<Box<str>>,
+    inner: Mutex<Inner>,
+}
+
+/// A transaction that has its label's lock, or waits for it.
+#[derive(Debug)]
+pub struct Begun {
+    /// The transaction.
+    pub transaction: Arc<Transaction>,
+    /// Whether `grant` will be called when it may go on.
+    pub waits: bool,
+}
+
+/// What a look through the staged writes finds.
+enum Seen {
+    Staged(Box<[u8]>),
+    Gone,
+    NotTouched,
+}
+
+impl Transaction {
+    /// Begins a transaction under a label's lock. `grant` is made only where it has to wait.
+    ///
+    /// # Errors
+    /// `Dropped`, `TransactionEnded` for a parent that has ended, `Deadlock`.
+    pub fn begin(
+        store: &Arc<Store>,
+        account: &Arc<Account>,
+        parent: Option<&Arc<Self>>,
+        label: Option<&str>,
+        grant: impl FnOnce() -> Grant,
+    ) -> Result<Begun> {
+        account.check()?;
+        if let Some(parent) = parent {
+            parent.check_running(&parent.inner())?;
+        }
+        let owner = store.labels.begin(parent.map(|parent| parent.owner));
+        let waits = match label {
+            None => false,
+            Some(label) => {
+                let key = LabelKey { account: Arc::clone(account.name()), label: label.into() };
+                match store.labels.acquire(owner, &key, grant) {
+                    Acquired::Now => false,
+                    Acquired::Later => true,
+                    Acquired::Deadlock => {
+                        store.labels.end(owner, Ending::Release);
+                        return Err(Error::new(
+                            ErrorKind::Deadlock,
+                            format!("waiting for label {label} would never end: its holder waits for this transaction; retry the transaction"),
+                        )
+                        .with_text("label", label));
+                    }
+                }
+            }
+        };
+        let inner = Mutex::new(Inner { state: State::Running, staged: Staged::default() });
+        let transaction = Arc::new(Self {
+            store: Arc::clone(store),
+            account: Arc::clone(account),
+            parent: parent.cloned(),
+            owner,
+            label: label.map(Into::into),
+            inner,
+        });
+        Ok(Begun { transaction, waits })
+    }
+
+    /// Account it works on.
+    #[must_use]
+    pub const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Store it works on.
+    #[must_use]
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> Error {
+        let label = self.label.as_deref().unwrap_or_default();
+        let named = if label.is_empty() { String::new() } else { format!(" {label}") };
+        Error::new(
+            ErrorKind::TransactionEnded,
+            format!("transaction{named} has ended; await everything that belongs to it inside its work"),
+        )
+        .with_text("label", label)
+    }
+
+    fn check_running(&self, inner: &Inner) -> Result<()> {
+        if inner.state == State::Running { self.account.check() } else { Err(self.ended()) }
+    }
+
+    /// Refuses a transaction of which any level has ended.
+    fn check_line(&self) -> Result<()> {
+        let mut level = Some(self);
+        while let Some(transaction) = level {
+            transaction.check_running(&transaction.inner())?;
+            level = transaction.parent.as_deref();
+        }
+        Ok(())
+    }
+
+    fn look_up(&self, key: &[u8]) -> Seen {
+        let mut level = Some(self);
+        while let Some(transaction) = level {
+            let inner = transaction.inner();
+            match inner.staged.writes.get(key) {
+                Some(Some(value)) => return Seen::Staged(value.clone()),
+                Some(None) => return Seen::Gone,
+                None if inner.staged.cleared && key != CREDS_KEY => return Seen::Gone,
+                None => level = transaction.parent.as_deref(),
+            }
+        }
+        Seen::NotTouched
+    }
+
+    /// Reads values as this transaction sees them: its own writes, those around it, else what is committed.
+    ///
+    /// # Errors
+    /// `TransactionEnded`, `InvalidArgument` for a bad id, and those of [`Store::get`].
+    pub fn get(&self, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        self.check_line()?;
+        keys.iter().try_for_each(|key| check_key(key))?;
+        let seen: Vec<Seen> = keys.iter().map(|key| self.look_up(key)).collect();
+        let committed: Vec<&[u8]> =
+            keys.iter().zip(&seen).filter(|(_, seen)| matches!(seen, Seen::NotTouched)).map(|(key, _)| *key).collect();
+        if committed.len() == keys.len() {
+            return self.store.backend.get(self.account.name(), keys, sink);
+        }
+        let mut values = Vec::with_capacity(committed.len());
+        self.store.backend.get(self.account.name(), &committed, &mut |value| values.push(value.map(<[u8]>::to_vec)))?;
+        let mut values = values.into_iter();
+        for seen in seen {
+            match seen {
+                Seen::Staged(value) => sink(Some(&value)),
+                Seen::Gone => sink(None),
+                Seen::NotTouched => sink(values.next().flatten().as_deref()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages a batch.
+    ///
+    /// # Errors
+    /// `TransactionEnded`, `InvalidArgument`; then nothing of it is staged.
+    pub fn set(&self, ops: &[u8]) -> Result<()> {
+        self.check_line()?;
+        check_batch(ops)?;
+        let mut inner = self.inner();
+        self.check_running(&inner)?;
+        for op in OpReader::new(ops).flatten() {
+            match op {
+                Op::Put { key, value } => {
+                    inner.staged.writes.insert(key.into(), Some(value.into()));
+                }
+                Op::Delete { key } => {
+                    inner.staged.writes.insert(key.into(), None);
+                }
+                Op::Clear => inner.staged.clear(),
+                Op::Drop => return Err(Error::internal("a drop inside a transaction")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys that start with `prefix`, as this transaction sees them.
+    ///
+    /// # Errors
+    /// `TransactionEnded`, and those of [`Store::keys`].
+    pub fn keys(&self, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.check_line()?;
+        let mut seen: HashMap<Box<[u8]>, bool> = HashMap::new();
+        let mut cleared = false;
+        let mut level = Some(self);
+        while let Some(transaction) = level.filter(|_| !cleared) {
+            let inner = transaction.inner();
+            for (key, value) in inner.staged.writes.iter().filter(|(key, _)| key.starts_with(prefix)) {
+                seen.entry(key.clone()).or_insert(value.is_some());
+            }
+            cleared = inner.staged.cleared;
+            level = transaction.parent.as_deref();
+        }
+        seen.iter().filter(|(_, there)| **there).for_each(|(key, _)| sink(key));
+        if cleared {
+            return Ok(());
+        }
+        self.store.keys(&self.account, prefix, &mut |key| {
+            if !seen.contains_key(key) {
+                sink(key);
+            }
+        })
+    }
+
+    /// Commits: into the parent, or as one batch. Locks are let go of when that has ended, well or not.
+    pub fn commit(self: &Arc<Self>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        match self.begin_commit() {
+            Err(error) => {
+                self.rollback();
+                Applied::Now(Err(error))
+            }
+            Ok(staged) if self.parent.is_some() => {
+                let outcome = self.pass_on(staged);
+                self.end(&outcome);
+                Applied::Now(outcome)
+            }
+            Ok(staged) => self.write(&staged, completion),
+        }
+    }
+
+    fn begin_commit(&self) -> Result<Staged> {
+        self.check_line()?;
+        let mut inner = self.inner();
+        self.check_running(&inner)?;
+        inner.state = State::Committing;
+        Ok(std::mem::take(&mut inner.staged))
+    }
+
+    fn pass_on(&self, staged: Staged) -> Result<()> {
+        let Some(parent) = &self.parent else { return Ok(()) };
+        let mut inner = parent.inner();
+        parent.check_running(&inner)?;
+        inner.staged.absorb(staged);
+        Ok(())
+    }
+
+    fn write(self: &Arc<Self>, staged: &Staged, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        let ops = staged.pack();
+        if ops.is_empty() {
+            self.end(&Ok(()));
+            return Applied::Now(Ok(()));
+        }
+        let batch = Batch { account: self.account.name(), ops: &ops, fence: 0 };
+        let applied = self.store.backend.apply(batch, &mut || {
+            let (inner, this) = (completion(), Arc::clone(self));
+            Box::new(move |outcome| {
+                this.end(&outcome);
+                inner(outcome);
+            })
+        });
+        if let Applied::Now(outcome) = &applied {
+            self.end(outcome);
+        }
+        applied
+    }
+
+    fn end(&self, outcome: &Result<()>) {
+        self.inner().state = if outcome.is_ok() { State::Committed } else { State::RolledBack };
+        self.store.labels.end(self.owner, if outcome.is_ok() { Ending::Inherit } else { Ending::Release });
+    }
+
+    /// Undoes everything staged and lets go of the locks. Does nothing once commit has begun.
+    pub fn rollback(&self) {
+        let mut inner = self.inner();
+        if inner.state == State::Running {
+            inner.state = State::RolledBack;
+            inner.staged = Staged::default();
+            drop(inner);
+            self.store.labels.end(self.owner, Ending::Release);
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.rollback();
+    }
+}

@@ -5,7 +5,7 @@ pub mod registry;
 mod transaction;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
@@ -35,12 +35,21 @@ pub struct Store {
     labels: LockManager<LabelKey>,
 }
 
+/// A number that JavaScript holds exactly, with room to count on.
+fn random_start() -> u64 {
+    let mut bytes = [0; 8];
+    // Without a random source the numbers start at 0, which matters to nobody who has loaded one copy.
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes) >> 12
+}
+
 impl Store {
     /// A store over a backend.
     #[must_use]
     pub fn new(path: Option<PathBuf>, backend: Arc<dyn Backend>) -> Self {
-        // One sequence for all threads: a store's number tells it from every other store of this process.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // One sequence for all threads, from a random start: a store's number tells it from every other store of this process,
+        // those of a second copy of the addon included.
+        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(random_start()));
         let uid = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { uid, path, backend, accounts: DashMap::new(), labels: LockManager::default() }
     }

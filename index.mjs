@@ -1,0 +1,1 @@
+export { openCask, attachCask, useCaskAuthState, CaskError } from './index.js'

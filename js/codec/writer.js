@@ -1,0 +1,179 @@
+'use strict'
+
+const { native } = require('./native.js')
+const { byteLength } = require('./byte-length.js')
+
+/** Strings shorter than this are copied by a loop, which beats the call into native code. */
+const SHORT_STRING = 48
+/** The same for bytes. */
+const SHORT_BYTES = 48
+/** Beyond this, folding the sign in would lose the lowest bit. */
+const LARGEST_INT = 2 ** 52
+const DOUBLE = new Float64Array(1)
+const DOUBLE_BYTES = new Uint8Array(DOUBLE.buffer)
+
+/**
+ * A growing buffer with a write position. Numbers are little-endian.
+ *
+ * `buffer` is replaced when it grows, so it must be read again after anything that can write:
+ * user code (a getter, a proxy, `toJSON`) may encode through the same writer's owner.
+ */
+class Writer {
+  /** @param {Buffer} buffer */
+  constructor(buffer) {
+    /** @type {Buffer} */
+    this.buffer = buffer
+    /** Position of the next byte. */
+    this.offset = 0
+  }
+
+  /**
+   * Makes room for `n` more bytes; at least doubles the buffer where it does not have it.
+   * @param {number} n
+   */
+  ensure(n) {
+    const needed = this.offset + n
+    if (needed <= this.buffer.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2, 64))
+    this.buffer.copy(larger, 0, 0, this.offset)
+    this.buffer = larger
+  }
+
+  /** @param {number} value */
+  u8(value) {
+    if (this.offset === this.buffer.length) this.ensure(1)
+    this.buffer[this.offset++] = value
+  }
+
+  /** @param {number} value */
+  u16(value) {
+    this.ensure(2)
+    const buffer = this.buffer
+    buffer[this.offset++] = value
+    buffer[this.offset++] = value >>> 8
+  }
+
+  /** @param {number} value */
+  u32(value) {
+    this.ensure(4)
+    const buffer = this.buffer
+    buffer[this.offset++] = value
+    buffer[this.offset++] = value >>> 8
+    buffer[this.offset++] = value >>> 16
+    buffer[this.offset++] = value >>> 24
+  }
+
+  /**
+   * Seven bits a byte, lowest first, high bit set on all but the last.
+   * @param {number} value 0 to 2^53 - 1
+   */
+  varint(value) {
+    this.ensure(8)
+    const buffer = this.buffer
+    while (value > 127) {
+      buffer[this.offset++] = (value % 128) | 128
+      value = Math.floor(value / 128)
+    }
+    buffer[this.offset++] = value
+  }
+
+  /**
+   * Appends a whole number as a varint, with the sign folded into the lowest bit.
+   * @param {unknown} value
+   * @returns {boolean} false, and nothing appended, where it is none, or one beyond 2^52
+   */
+  int(value) {
+    if (typeof value !== 'number') return false
+    if (value >= 0 && value < 64 && (value | 0) === value) {
+      this.u8(value * 2)
+      return true
+    }
+    if (!Number.isInteger(value) || value > LARGEST_INT || value < -LARGEST_INT) return false
+    this.varint(value >= 0 ? value * 2 : value * -2 - 1)
+    return true
+  }
+
+  /** @param {number} value */
+  f64(value) {
+    this.ensure(8)
+    DOUBLE[0] = value
+    this.buffer.set(DOUBLE_BYTES, this.offset)
+    this.offset += 8
+  }
+
+  /** @param {Uint8Array} bytes */
+  bytes(bytes) {
+    const length = byteLength(bytes)
+    this.ensure(length)
+    const { buffer, offset } = this
+    if (length <= SHORT_BYTES) {
+      for (let i = 0; i < length; i++) buffer[offset + i] = /** @type {number} */ (bytes[i])
+    } else {
+      buffer.set(bytes, offset)
+    }
+    this.offset = offset + length
+  }
+
+  /**
+   * Appends the length and the characters of a string of ASCII.
+   * @param {unknown} text
+   * @returns {boolean} false where it is none; what was appended by then is to be dropped
+   */
+  shortText(text) {
+    if (typeof text !== 'string') return false
+    const length = text.length
+    if (length > 127) {
+      this.varint(length)
+      return this.ascii(text)
+    }
+    if (this.buffer.length - this.offset <= length) this.ensure(length + 1)
+    const buffer = this.buffer
+    let at = this.offset
+    buffer[at++] = length
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 127) return false
+      buffer[at++] = code
+    }
+    this.offset = at
+    return true
+  }
+
+  /**
+   * Appends a string if all of it is ASCII. What it wrote of any other string is not kept.
+   * @param {string} text
+   * @returns {boolean} whether it was
+   */
+  ascii(text) {
+    const length = text.length
+    if (this.buffer.length - this.offset < length) this.ensure(length)
+    const buffer = this.buffer
+    const offset = this.offset
+    if (length < SHORT_STRING) {
+      for (let i = 0; i < length; i++) {
+        const code = text.charCodeAt(i)
+        if (code > 127) return false
+        buffer[offset + i] = code
+      }
+    } else {
+      // UTF-8 takes one byte per UTF-16 unit for ASCII only.
+      if (Buffer.byteLength(text) !== length) return false
+      native(buffer).latin1Write(text, offset, length)
+    }
+    this.offset = offset + length
+    return true
+  }
+
+  /**
+   * Appends the UTF-8 form of a string without lone surrogates.
+   * @param {string} text
+   */
+  utf8(text) {
+    const length = Buffer.byteLength(text)
+    this.ensure(length)
+    native(this.buffer).utf8Write(text, this.offset, length)
+    this.offset += length
+  }
+}
+
+module.exports = { Writer }

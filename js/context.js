@@ -1,0 +1,74 @@
+'use strict'
+
+const { AsyncLocalStorage } = require('node:async_hooks')
+
+/** @typedef {import('./transaction.js').TransactionState} TransactionState */
+
+/**
+ * One level of the ambient context: a transaction, the account it works on, and what it runs inside of.
+ * @typedef {object} Context
+ * @property {string} account identifies the account over all casks of the process
+ * @property {TransactionState} transaction
+ * @property {Context | undefined} outer
+ */
+
+/** What all copies of this major version share in one thread. @typedef {{ storage: AsyncLocalStorage<Context | undefined>, states: Map<string, any> }} Shared */
+
+const SHARED = Symbol.for('baileys-cask.v0')
+
+/**
+ * One AsyncLocalStorage for all casks of a thread: on Node 20 and 22 each one makes every promise of the process slower.
+ * It hangs on a class of Node's own, which is the same object in every `vm` context and for every copy of this package.
+ * @type {Shared}
+ */
+const shared = (/** @type {any} */ (AsyncLocalStorage)[SHARED] ??= {
+  storage: new AsyncLocalStorage(),
+  states: new Map()
+})
+
+/**
+ * Runs `work` inside a transaction.
+ * @template T
+ * @param {Context} context
+ * @param {() => T} work
+ * @returns {T}
+ */
+function runInside(context, work) {
+  return shared.storage.run(context, work)
+}
+
+/** The context around the current call, without levels that have ended. */
+function current() {
+  let context = shared.storage.getStore()
+  while (context?.transaction.isForgotten()) context = context.outer
+  return context
+}
+
+/**
+ * The innermost transaction of an account that is running around the current call.
+ * @param {string} account
+ * @returns {TransactionState | undefined}
+ */
+function running(account) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    if (context.account === account && context.transaction.phase === 'running') return context.transaction
+  }
+  return undefined
+}
+
+/**
+ * What an ambient write takes part in: the innermost transaction of the account that is running, or one that was rolled
+ * back not long ago, whose left-over work must not write.
+ * @param {string} account
+ * @returns {TransactionState | undefined}
+ */
+function writing(account) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    if (context.account !== account) continue
+    const { transaction } = context
+    if (transaction.phase === 'running' || transaction.refusesLeftovers()) return transaction
+  }
+  return undefined
+}
+
+module.exports = { shared, runInside, current, running, writing }

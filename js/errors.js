@@ -1,0 +1,49 @@
+'use strict'
+
+/** @typedef {import('../index.js').CaskErrorCode} CaskErrorCode */
+
+/** What the store itself reports. `docs/errors.md` has the table of codes. */
+class CaskError extends Error {
+  /**
+   * @param {CaskErrorCode} code
+   * @param {string} message
+   * @param {{ retryable?: boolean, cause?: unknown, [fact: string]: unknown }} [facts]
+   */
+  constructor(code, message, facts = {}) {
+    const { retryable = false, cause, ...rest } = facts
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = /** @type {'CaskError'} */ ('CaskError')
+    this.code = code
+    this.retryable = retryable
+    Object.assign(this, rest)
+  }
+}
+
+/**
+ * The error that the core has described as JSON.
+ * @param {string} description
+ */
+function fromCore(description) {
+  const { code, message, ...facts } = JSON.parse(description)
+  return new CaskError(code, message, facts)
+}
+
+/**
+ * A mistake in an argument's type.
+ * @param {string} argument
+ * @param {string} message
+ */
+function wrongType(argument, message) {
+  return Object.assign(new TypeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', argument })
+}
+
+/**
+ * A mistake in an argument's size.
+ * @param {string} argument
+ * @param {string} message
+ */
+function outOfRange(argument, message) {
+  return Object.assign(new RangeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', argument })
+}
+
+module.exports = { CaskError, fromCore, wrongType, outOfRange }

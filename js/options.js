@@ -1,0 +1,80 @@
+'use strict'
+
+const { wrongType, outOfRange } = require('./errors.js')
+
+/** @typedef {import('../index.js').CaskOptions} CaskOptions */
+
+/** Longest time an option may ask for: what a timer can wait. */
+const MAX_MS = 2 ** 31 - 1
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error']
+
+/** @type {Record<string, (name: string, value: any) => void>} */
+const CHECKS = {
+  path: text,
+  name: text,
+  durability: (name, value) => {
+    if (value !== 'process' && value !== 'power') throw wrongType(name, 'durability is \'process\' or \'power\'')
+  },
+  syncIntervalMs: milliseconds,
+  cacheBytes: count,
+  openWaitMs: milliseconds,
+  logger: (name, value) => {
+    const fits = typeof value === 'object' && value !== null && LOG_LEVELS.every((level) => typeof value[level] === 'function')
+    if (!fits) throw wrongType(name, `logger is an object with the functions ${LOG_LEVELS.join(', ')}, as pino makes it`)
+  },
+  baileys: (name, value) => {
+    if (typeof value?.initAuthCreds !== 'function') throw wrongType(name, 'baileys is the module: an object with the function initAuthCreds')
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {any} value
+ */
+function text(name, value) {
+  if (typeof value !== 'string' || value === '' || !value.isWellFormed()) throw wrongType(name, `${name} is a string that is not empty`)
+  if (value.includes('\u0000')) throw wrongType(name, `${name} holds a NUL character`)
+}
+
+/**
+ * @param {string} name
+ * @param {any} value
+ */
+function count(name, value) {
+  if (typeof value !== 'number') throw wrongType(name, `${name} is a number`)
+  if (!Number.isSafeInteger(value) || value < 0) throw outOfRange(name, `${name} is a whole number, 0 or more`)
+}
+
+/**
+ * @param {string} name
+ * @param {any} value
+ */
+function milliseconds(name, value) {
+  count(name, value)
+  if (value > MAX_MS) throw outOfRange(name, `${name} is at most ${MAX_MS} milliseconds`)
+}
+
+/**
+ * Checks options; gives a copy without what is undefined.
+ * @param {unknown} options
+ * @param {readonly string[]} known
+ * @returns {CaskOptions}
+ */
+function checkOptions(options, known) {
+  if (options === undefined) return {}
+  if (typeof options !== 'object' || options === null) throw wrongType('options', 'options are an object')
+  /** @type {Record<string, any>} */
+  const checked = {}
+  for (const [name, value] of Object.entries(options)) {
+    const check = known.includes(name) ? CHECKS[name] : undefined
+    if (!check) throw wrongType('options', `options.${name} is not known; known are ${known.join(', ')}`)
+    if (value === undefined) continue
+    check(name, value)
+    checked[name] = value
+  }
+  return checked
+}
+
+const CASK_OPTIONS = Object.freeze(Object.keys(CHECKS))
+
+module.exports = { checkOptions, CASK_OPTIONS }

@@ -1,0 +1,118 @@
+'use strict'
+
+const binding = require('../binding.js')
+const { Writer } = require('./codec/writer.js')
+const { fromCore } = require('./errors.js')
+
+/** What the core answers where a call has failed, has not ended, or has an answer larger than the scratch buffer. */
+const FAILED = -1
+const LATER = 1
+const OVERFLOWED = -2
+
+/** Bytes of the scratch buffer at first, and the most it keeps. */
+const SCRATCH_BYTES = 256 * 1024
+const KEPT_SCRATCH_BYTES = 4 * 1024 * 1024
+/** A call made by user code that runs inside another call gets a buffer of its own. */
+const SPARE_BYTES = 4096
+
+/** @type {Buffer} */
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+const writer = new Writer(scratch)
+let borrowed = false
+
+/** @type {Map<number, (failure: string | undefined) => void>} */
+const waiting = new Map()
+let nextTicket = 1
+const port = binding.openPort(scratch, settleWaiting)
+
+/** Called by the core, on this thread, when tickets have been settled. */
+function settleWaiting() {
+  for (let count = binding.takeSettled(port); count > 0; count = binding.takeSettled(port)) {
+    for (let i = 0; i < count; i++) {
+      const ticket = scratch.readUInt32LE(i * 8)
+      const settle = waiting.get(ticket)
+      waiting.delete(ticket)
+      const failure = scratch.readUInt32LE(i * 8 + 4) === 1 ? undefined : binding.ticketError(port, ticket)
+      settle?.(failure)
+    }
+  }
+  if (waiting.size === 0) binding.keepAlive(port, false)
+}
+
+/** The number to hand to a call that may have to wait. It is taken only by `settled`. */
+function ticket() {
+  return nextTicket
+}
+
+/**
+ * Waits for the ticket that was handed to the call before. While anything waits, the process stays alive.
+ * @returns {Promise<number>} the ticket
+ */
+async function settled() {
+  const ticket = nextTicket
+  nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
+  if (waiting.size === 0) binding.keepAlive(port, true)
+  const failure = await new Promise((resolve) => waiting.set(ticket, resolve))
+  // Made here and not where it was settled, so that its stack leads to the caller.
+  if (failure !== undefined) throw fromCore(failure)
+  return ticket
+}
+
+/** The error of the call before, which answered that it failed. */
+function lastError() {
+  return fromCore(binding.lastError(port))
+}
+
+/**
+ * A writer at its start: the one over the scratch buffer, or a spare one where user code runs inside another call.
+ * @returns {Writer}
+ */
+function borrowWriter() {
+  if (borrowed) return new Writer(Buffer.allocUnsafe(SPARE_BYTES))
+  borrowed = true
+  writer.offset = 0
+  return writer
+}
+
+/** @param {Writer} used */
+function returnWriter(used) {
+  if (used !== writer) return
+  borrowed = false
+  if (writer.buffer === scratch) return
+  if (writer.buffer.length <= KEPT_SCRATCH_BYTES) {
+    scratch = writer.buffer
+    binding.setScratch(port, scratch)
+  } else {
+    writer.buffer = scratch
+  }
+}
+
+/**
+ * Whether what a writer holds lies in the scratch buffer.
+ * @param {Writer} used
+ */
+function inScratch(used) {
+  return used.buffer === scratch
+}
+
+/** Takes an answer that did not fit into the scratch buffer. */
+function takeOverflow() {
+  const answer = Buffer.allocUnsafeSlow(binding.overflowLength(port))
+  binding.copyOverflow(port, answer)
+  return answer
+}
+
+module.exports = {
+  binding,
+  port,
+  FAILED,
+  LATER,
+  OVERFLOWED,
+  ticket,
+  settled,
+  lastError,
+  borrowWriter,
+  returnWriter,
+  inScratch,
+  takeOverflow
+}

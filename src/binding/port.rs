@@ -1,0 +1,287 @@
+//! What one load of the package in one thread has open.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::Uint8Array;
+use serde_json::{Value, json};
+
+use super::FAILED;
+use super::background;
+use super::handles::Handles;
+use super::inbox::{Inbox, Payload};
+use crate::error::{Error, Result};
+use crate::store::registry::StoreHandle;
+use crate::store::{Account, Store, Transaction};
+
+/// The answer did not fit into the scratch buffer.
+const OVERFLOWED: i32 = -2;
+/// Length that stands for an absent value.
+const ABSENT: u32 = u32::MAX;
+
+struct OpenAccount {
+    cask: i32,
+    store: Arc<Store>,
+    account: Arc<Account>,
+}
+
+/// Handles, scratch buffer and inbox of one load of the package in one thread.
+pub(super) struct Port {
+    scratch: RefCell<Uint8Array>,
+    inbox: Inbox,
+    casks: RefCell<Handles<StoreHandle>>,
+    accounts: RefCell<Handles<OpenAccount>>,
+    transactions: RefCell<Handles<Arc<Transaction>>>,
+    opened: RefCell<HashMap<u32, Value>>,
+    ticket_errors: RefCell<HashMap<u32, Error>>,
+    error: Cell<Option<Error>>,
+    overflow: RefCell<Vec<u8>>,
+    settled: RefCell<Vec<(u32, bool)>>,
+}
+
+thread_local! {
+    /// Ports belong to their thread, so nothing here needs a lock. Two loads of the package in one thread have two.
+    static PORTS: RefCell<Vec<Option<Rc<Port>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Adds a port of this thread.
+pub(super) fn insert(port: Port) -> u32 {
+    PORTS.with_borrow_mut(|ports| {
+        ports.push(Some(Rc::new(port)));
+        ports.len() as u32 - 1
+    })
+}
+
+/// A port of this thread.
+pub(super) fn find(id: u32) -> Option<Rc<Port>> {
+    PORTS.with_borrow(|ports| ports.get(id as usize)?.clone())
+}
+
+/// Ends a port because its thread or its load of the package goes away: rolls back, gives every handle back.
+pub(super) fn close(id: u32) {
+    let port = PORTS.try_with(|ports| ports.borrow_mut().get_mut(id as usize).and_then(Option::take));
+    let Ok(Some(port)) = port else { return };
+    port.inbox.close();
+    let transactions = port.transactions.borrow_mut().remove_if(|_| true);
+    transactions.iter().for_each(|transaction| transaction.rollback());
+    port.accounts.borrow_mut().remove_if(|_| true);
+    for handle in port.casks.borrow_mut().remove_if(|_| true) {
+        let _ = background::spawn(move || {
+            let _ = handle.close();
+        });
+    }
+}
+
+impl Port {
+    pub(super) fn new(scratch: Uint8Array, inbox: Inbox) -> Self {
+        Self {
+            scratch: RefCell::new(scratch),
+            inbox,
+            casks: RefCell::default(),
+            accounts: RefCell::default(),
+            transactions: RefCell::default(),
+            opened: RefCell::default(),
+            ticket_errors: RefCell::default(),
+            error: Cell::new(None),
+            overflow: RefCell::default(),
+            settled: RefCell::default(),
+        }
+    }
+
+    pub(super) const fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    pub(super) fn set_scratch(&self, scratch: Uint8Array) {
+        self.scratch.replace(scratch);
+    }
+
+    /// Lends the request at the start of the scratch buffer, and the rest of it.
+    pub(super) fn with_scratch<T>(&self, length: u32, work: impl FnOnce(&[u8], &mut [u8]) -> Result<T>) -> Result<T> {
+        let mut scratch = self.scratch.borrow_mut();
+        // SAFETY: JavaScript keeps the buffer to itself and is not running while this call is; the reference held here keeps
+        // its memory alive.
+        let bytes = unsafe { scratch.as_mut() };
+        let (request, rest) =
+            bytes.split_at_mut_checked(length as usize).ok_or_else(|| Error::internal("a request longer than the scratch buffer"))?;
+        work(request, rest)
+    }
+
+    /// Leaves an error for `lastError`.
+    pub(super) fn fail(&self, error: Error) -> i32 {
+        self.error.set(Some(error));
+        FAILED
+    }
+
+    pub(super) fn take_error(&self) -> Option<Error> {
+        self.error.take()
+    }
+
+    pub(super) fn take_ticket_error(&self, ticket: u32) -> Option<Error> {
+        self.ticket_errors.borrow_mut().remove(&ticket)
+    }
+
+    pub(super) fn overflow_length(&self) -> u32 {
+        self.overflow.borrow().len() as u32
+    }
+
+    pub(super) fn copy_overflow(&self, target: &mut [u8]) {
+        let bytes = self.overflow.take();
+        if let (Some(to), Some(from)) = (target.get_mut(..bytes.len()), bytes.get(..)) {
+            to.copy_from_slice(from);
+        }
+    }
+
+    /// Moves settled tickets to the scratch buffer, as many as fit.
+    pub(super) fn take_settled(&self) -> u32 {
+        let mut waiting = self.settled.borrow_mut();
+        for settled in self.inbox.take() {
+            waiting.push((settled.ticket, settled.outcome.is_ok()));
+            match settled.outcome {
+                Ok(Payload::Nothing) => {}
+                Ok(Payload::Opened(handle)) => {
+                    let facts = self.adopt(*handle);
+                    self.opened.borrow_mut().insert(settled.ticket, facts);
+                }
+                Err(error) => {
+                    self.ticket_errors.borrow_mut().insert(settled.ticket, error);
+                }
+            }
+        }
+        let written = self.with_scratch(0, |_, scratch| {
+            let count = waiting.len().min(scratch.len() / 8);
+            for (slot, (ticket, well)) in scratch.chunks_exact_mut(8).zip(waiting.drain(..count)) {
+                let (first, second) = slot.split_at_mut(4);
+                first.copy_from_slice(&ticket.to_le_bytes());
+                second.copy_from_slice(&u32::from(well).to_le_bytes());
+            }
+            Ok(count as u32)
+        });
+        written.unwrap_or(0)
+    }
+
+    /// Takes a handle in and describes it.
+    pub(super) fn adopt(&self, handle: StoreHandle) -> Value {
+        let store = Arc::clone(handle.store());
+        let mut facts = json!({
+            "uid": store.uid(),
+            "path": store.path().map(|path| path.display().to_string()),
+            "cutBytes": handle.report.cut_bytes,
+            "cutFrames": handle.report.cut_frames,
+            "warnings": handle.warnings,
+        });
+        let number = self.casks.borrow_mut().insert(handle);
+        if let Value::Object(fields) = &mut facts {
+            fields.insert("handle".into(), number.unwrap_or(0).into());
+        }
+        facts
+    }
+
+    pub(super) fn opened(&self, ticket: u32) -> Option<Value> {
+        self.opened.borrow_mut().remove(&ticket)
+    }
+
+    pub(super) fn store(&self, cask: i32) -> Result<Arc<Store>> {
+        self.casks.borrow().get(cask).map(|handle| Arc::clone(handle.store())).ok_or_else(Error::closed)
+    }
+
+    /// Ends a handle to a cask and everything taken through it.
+    pub(super) fn remove_cask(&self, cask: i32) -> Option<StoreHandle> {
+        let handle = self.casks.borrow_mut().remove(cask)?;
+        self.accounts.borrow_mut().remove_if(|account| account.cask == cask);
+        Some(handle)
+    }
+
+    pub(super) fn insert_account(&self, cask: i32, store: Arc<Store>, account: Arc<Account>) -> Result<i32> {
+        let handle = self.accounts.borrow_mut().insert(OpenAccount { cask, store, account });
+        handle.ok_or_else(|| Error::internal("a million accounts are open in this thread"))
+    }
+
+    pub(super) fn remove_account(&self, account: i32) {
+        self.accounts.borrow_mut().remove(account);
+    }
+
+    pub(super) fn account(&self, account: i32) -> Result<(Arc<Store>, Arc<Account>)> {
+        let accounts = self.accounts.borrow();
+        let open = accounts.get(account).ok_or_else(Error::closed)?;
+        Ok((Arc::clone(&open.store), Arc::clone(&open.account)))
+    }
+
+    /// Works on an account without counting references up and down.
+    pub(super) fn with_account<T>(&self, account: i32, work: impl FnOnce(&Store, &Account) -> Result<T>) -> Result<T> {
+        let accounts = self.accounts.borrow();
+        let open = accounts.get(account).ok_or_else(Error::closed)?;
+        work(&open.store, &open.account)
+    }
+
+    pub(super) fn insert_transaction(&self, transaction: Arc<Transaction>) -> Result<i32> {
+        let handle = self.transactions.borrow_mut().insert(transaction);
+        handle.ok_or_else(|| Error::internal("a million transactions are open in this thread"))
+    }
+
+    pub(super) fn transaction(&self, transaction: i32) -> Result<Arc<Transaction>> {
+        self.transactions.borrow().get(transaction).map(Arc::clone).ok_or_else(Error::closed)
+    }
+
+    pub(super) fn remove_transaction(&self, transaction: i32) -> Result<Arc<Transaction>> {
+        self.transactions.borrow_mut().remove(transaction).ok_or_else(Error::closed)
+    }
+}
+
+/// An answer that goes to the scratch buffer as long as it fits.
+pub(super) struct Reply<'a> {
+    room: &'a mut [u8],
+    used: usize,
+    overflow: Option<Vec<u8>>,
+}
+
+impl<'a> Reply<'a> {
+    pub(super) const fn new(room: &'a mut [u8]) -> Self {
+        Self { room, used: 0, overflow: None }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        match (&mut self.overflow, self.room.get_mut(self.used..).and_then(|rest| rest.get_mut(..bytes.len()))) {
+            (Some(overflow), _) => overflow.extend_from_slice(bytes),
+            (None, Some(slot)) => {
+                slot.copy_from_slice(bytes);
+                self.used += bytes.len();
+            }
+            (None, None) => {
+                let mut all = self.room.get(..self.used).unwrap_or_default().to_vec();
+                all.extend_from_slice(bytes);
+                self.overflow = Some(all);
+            }
+        }
+    }
+
+    /// Adds a value, or that there is none.
+    pub(super) fn push_value(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(value) => {
+                self.push(&(value.len() as u32).to_le_bytes());
+                self.push(value);
+            }
+            None => self.push(&ABSENT.to_le_bytes()),
+        }
+    }
+
+    /// Adds a key.
+    pub(super) fn push_key(&mut self, key: &[u8]) {
+        self.push(&(key.len() as u16).to_le_bytes());
+        self.push(key);
+    }
+
+    /// The answer's length; leaves it with the port where it did not fit.
+    pub(super) fn finish(self, port: &Port) -> i32 {
+        match self.overflow {
+            Some(overflow) => {
+                port.overflow.replace(overflow);
+                OVERFLOWED
+            }
+            None => self.used as i32,
+        }
+    }
+}

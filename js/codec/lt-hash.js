@@ -3,6 +3,7 @@
 const { types } = require('node:util')
 const { isPlain, shaped } = require('./plain.js')
 const { byteLength } = require('./byte-length.js')
+const { dictionary } = require('./dictionary.js')
 const { setOwn } = require('./set-own.js')
 
 /** @typedef {import('./writer.js').Writer} Writer */
@@ -43,7 +44,7 @@ function decodeLtHash(reader) {
   const version = reader.int()
   const hash = reader.bytes(reader.varint())
   /** @type {Record<string, { valueMac: Buffer }>} */
-  const entries = {}
+  const entries = dictionary()
   for (let count = reader.varint(); count > 0; count--) {
     setOwn(entries, reader.shortText(), { valueMac: reader.bytes(reader.varint()) })
   }

@@ -1,6 +1,7 @@
 'use strict'
 
 const { corrupt } = require('./corrupt.js')
+const { dictionary } = require('./dictionary.js')
 const { setOwn } = require('./set-own.js')
 
 /** @typedef {import('./reader.js').Reader} Reader */
@@ -11,8 +12,7 @@ const { setOwn } = require('./set-own.js')
  */
 function decodeSession(reader) {
   const version = reader.shortText()
-  /** @type {Record<string, unknown>} */
-  const sessions = {}
+  const sessions = dictionary()
   for (let count = reader.varint(); count > 0; count--) setOwn(sessions, reader.shortText(), decodeEntry(reader))
   return { _sessions: sessions, version }
 }
@@ -38,8 +38,7 @@ function decodeEntry(reader) {
     created: reader.int(),
     remoteIdentityKey: reader.shortText()
   }
-  /** @type {Record<string, unknown>} */
-  const chains = {}
+  const chains = dictionary()
   for (let count = reader.varint(); count > 0; count--) setOwn(chains, reader.shortText(), decodeChain(reader))
   const pending = reader.u8()
   if (pending === 0) return { registrationId, currentRatchet, indexInfo, _chains: chains }

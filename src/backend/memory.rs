@@ -49,9 +49,9 @@ impl Backend for MemoryBackend {
         if let Some(Err(error)) = OpReader::new(batch.ops).find(Result::is_err) {
             return Applied::Now(Err(error));
         }
-        let records = self.records(batch.account).unwrap_or_else(|| {
-            Arc::clone(self.accounts.entry(batch.account.into()).or_default().value())
-        });
+        let records = self
+            .records(batch.account)
+            .unwrap_or_else(|| Arc::clone(self.accounts.entry(batch.account.into()).or_default().value()));
         let mut records = records.write().unwrap_or_else(PoisonError::into_inner);
         for op in OpReader::new(batch.ops).flatten() {
             match op {

@@ -104,8 +104,9 @@ impl Port {
         // SAFETY: JavaScript keeps the buffer to itself and is not running while this call is; the reference held here keeps
         // its memory alive.
         let bytes = unsafe { scratch.as_mut() };
-        let (request, rest) =
-            bytes.split_at_mut_checked(length as usize).ok_or_else(|| Error::internal("a request longer than the scratch buffer"))?;
+        let (request, rest) = bytes
+            .split_at_mut_checked(length as usize)
+            .ok_or_else(|| Error::internal("a request longer than the scratch buffer"))?;
         work(request, rest)
     }
 

@@ -102,12 +102,7 @@ impl SegmentHeader {
         }
         let predecessor = match read_u64(whole, 112)? {
             0 => None,
-            id => Some(Link {
-                id,
-                salt: read_id(whole, 120)?,
-                end: read_u64(whole, 136)?,
-                last_seq: read_u64(whole, 144)?,
-            }),
+            id => Some(Link { id, salt: read_id(whole, 120)?, end: read_u64(whole, 136)?, last_seq: read_u64(whole, 144)? }),
         };
         Some(Self {
             cask_id: read_id(whole, 24)?,

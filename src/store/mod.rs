@@ -5,11 +5,12 @@ pub mod registry;
 mod transaction;
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use dashmap::DashMap;
 
+use crate::backend::file::index::ACCOUNT_TABLE_SHARDS;
 use crate::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::LockManager;
@@ -51,7 +52,7 @@ impl Store {
         // those of a second copy of the addon included.
         static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(random_start()));
         let uid = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { uid, path, backend, accounts: DashMap::new(), labels: LockManager::default() }
+        Self { uid, path, backend, accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS), labels: LockManager::default() }
     }
 
     /// A number no other store of this process has had.

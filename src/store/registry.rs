@@ -171,7 +171,10 @@ fn check_same_options(open: &Open, request: &OpenRequest) -> Result<()> {
     let contradicts = |option: &str, asked: String, has: String| {
         Error::new(
             ErrorKind::InvalidArgument,
-            format!("{} is already open with {option} {has}, and {asked} was asked for; leave {option} out or give the same", file.folder().display()),
+            format!(
+                "{} is already open with {option} {has}, and {asked} was asked for; leave {option} out or give the same",
+                file.folder().display()
+            ),
         )
         .with_text("argument", option)
     };
@@ -195,7 +198,8 @@ pub fn attach(place: &Place) -> Result<StoreHandle> {
         Place::Named(name) => (Some(Key::Named(name.clone())), name.clone()),
         Place::Private => (None, String::new()),
     };
-    let not_open = || Error::new(ErrorKind::Closed, format!("no cask is open at {shown} in this process; open it with openCask()"));
+    let not_open =
+        || Error::new(ErrorKind::Closed, format!("no cask is open at {shown} in this process; open it with openCask()"));
     let key = key.ok_or_else(not_open)?;
     let slot = slots().lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone).ok_or_else(not_open)?;
     let mut guard = slot.try_lock().map_err(|_| not_open())?;

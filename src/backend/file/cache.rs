@@ -4,7 +4,7 @@
 //! was replaced is no longer looked up, and a slow read can never put an old value in the place of a new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -45,6 +45,14 @@ fn shared() -> &'static Values {
     SHARED.get_or_init(|| values(PROCESS_CACHE_BYTES))
 }
 
+/// Sets bytes of the shared cache aside for one cask, or gives them back.
+fn reserve(change: impl FnOnce(u64) -> u64) {
+    static RESERVED: Mutex<u64> = Mutex::new(0);
+    let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    *reserved = change(*reserved);
+    shared().set_capacity(PROCESS_CACHE_BYTES.saturating_sub(*reserved));
+}
+
 /// A number no other cask opened by this process has had.
 fn next_cask() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -56,15 +64,20 @@ fn next_cask() -> u32 {
 pub struct ValueCache {
     cask: u32,
     own: Option<Values>,
+    reserved: u64,
     enabled: bool,
 }
 
 impl ValueCache {
-    /// A view of the shared cache; with `bytes`, a cache of that size for one cask alone, none where it is 0.
+    /// A view of the shared cache; with `bytes`, that much of it set aside for one cask, no caching where it is 0.
     #[must_use]
     pub fn new(bytes: Option<u64>) -> Self {
+        let reserved = bytes.unwrap_or(0);
         let own = bytes.filter(|bytes| *bytes > 0).map(values);
-        Self { cask: next_cask(), own, enabled: bytes != Some(0) }
+        if reserved > 0 {
+            reserve(|all| all.saturating_add(reserved));
+        }
+        Self { cask: next_cask(), own, reserved, enabled: bytes != Some(0) }
     }
 
     /// Number of the cask, unique in this process.
@@ -100,7 +113,10 @@ impl ValueCache {
 
 impl Drop for ValueCache {
     fn drop(&mut self) {
-        if self.enabled && self.own.is_none() {
+        if self.reserved > 0 {
+            let reserved = self.reserved;
+            reserve(|all| all.saturating_sub(reserved));
+        } else if self.enabled {
             let cask = self.cask;
             shared().retain(|key, _| key.cask != cask);
         }

@@ -119,8 +119,11 @@ impl Folder {
         }
         let hold = FolderHold { path: self.path, file: self.file, key: self.key };
         if !hold.is_in_place() {
-            return Err(Error::new(ErrorKind::Locked, format!("{} was replaced while it was being opened; try again", hold.path.display()))
-                .with_text("path", hold.path.display().to_string()));
+            return Err(Error::new(
+                ErrorKind::Locked,
+                format!("{} was replaced while it was being opened; try again", hold.path.display()),
+            )
+            .with_text("path", hold.path.display().to_string()));
         }
         hold.write_owner()?;
         Ok(hold)
@@ -218,7 +221,10 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
     {
         let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
         if mode & 0o077 != 0 {
-            warnings.push(format!("{} can be entered by other users (mode {mode:o}); it holds keys, so give it mode 700", path.display()));
+            warnings.push(format!(
+                "{} can be entered by other users (mode {mode:o}); it holds keys, so give it mode 700",
+                path.display()
+            ));
         }
     }
     #[cfg(not(unix))]
@@ -237,7 +243,8 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
             ));
         }
         // Segments without a manifest are a damaged cask, which opening reports as such; lost+found is a fresh volume's.
-        let ours = [LOCK, OWNER, MANIFEST_TEMP, "lost+found"].contains(&&*name) || super::segments::id_of_file_name(&name).is_some();
+        let ours =
+            [LOCK, OWNER, MANIFEST_TEMP, "lost+found"].contains(&&*name) || super::segments::id_of_file_name(&name).is_some();
         foreign |= !ours;
     }
     if foreign { Err(refuse(path, "holds files that are not a cask's; give an empty or a new folder")) } else { Ok(()) }
@@ -252,21 +259,19 @@ fn read_owner(path: &Path) -> Option<(u32, String)> {
     alive.then_some((pid, host))
 }
 
-/// When a process started, in the operating system's own measure; null where that cannot be told.
+/// When a process started, in the operating system's own measure; `"gone"` for one that runs no more.
+#[cfg(target_os = "linux")]
 fn process_start(pid: u32) -> Value {
-    #[cfg(target_os = "linux")]
-    if let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) {
-        // The command's name may hold spaces and parentheses; fields are counted from its last one.
-        let start = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse::<u64>().ok());
-        return start.map_or(Value::Null, Value::from);
-    } else {
-        return Value::String("gone".into());
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = pid;
-        Value::Null
-    }
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return Value::String("gone".into()) };
+    // The command's name may hold spaces and parentheses; fields are counted from its last one.
+    let start = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse::<u64>().ok());
+    start.map_or(Value::Null, Value::from)
+}
+
+/// When a process started; null, since it cannot be told here.
+#[cfg(not(target_os = "linux"))]
+fn process_start(_: u32) -> Value {
+    Value::Null
 }
 
 /// Name of this machine.

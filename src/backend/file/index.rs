@@ -8,6 +8,8 @@ use super::cache::ValueCache;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES};
 use crate::record::{CREDS_KEY, Op, OpReader};
 
+/// Shards of a cask's table of accounts. The default grows with the machine's cores, and a process may have a thousand tables.
+pub const ACCOUNT_TABLE_SHARDS: usize = 4;
 /// A batch of more operations than this bypasses the value cache: a bulk load must not push out what is hot.
 const CACHED_BATCH_OPS: usize = 64;
 /// A value above this size is not cached when it is written.
@@ -72,9 +74,15 @@ impl Unreachable {
 }
 
 /// The records of all accounts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Index {
     accounts: DashMap<Box<str>, Arc<AccountIndex>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS) }
+    }
 }
 
 impl Index {
@@ -99,9 +107,9 @@ impl Index {
         let mut unreachable = Unreachable::default();
         let mut chunks = frame::chunks(bytes).peekable();
         let Some(first) = chunks.peek() else { return unreachable };
-        let account = self.account(first.body.account).unwrap_or_else(|| {
-            Arc::clone(self.accounts.entry(first.body.account.into()).or_default().value())
-        });
+        let account = self
+            .account(first.body.account)
+            .unwrap_or_else(|| Arc::clone(self.accounts.entry(first.body.account.into()).or_default().value()));
         let cache_values = cache.filter(|_| is_small_batch(bytes));
         let mut records = account.records.write().unwrap_or_else(PoisonError::into_inner);
         for chunk in chunks {

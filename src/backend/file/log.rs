@@ -187,7 +187,10 @@ impl Log {
     /// The run has to fit into [`Tail::room`]; a run that does not gets a segment of its own.
     pub fn append(&self, tail: &mut Tail, run: &mut [u8]) -> Written {
         let len = run.len() as u64;
-        if tail.active.as_ref().is_some_and(|active| active.end + len > self.segment_bytes && active.end > SEGMENT_HEADER_BYTES as u64)
+        if tail
+            .active
+            .as_ref()
+            .is_some_and(|active| active.end + len > self.segment_bytes && active.end > SEGMENT_HEADER_BYTES as u64)
         {
             self.end_segment(tail);
         }

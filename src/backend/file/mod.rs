@@ -215,8 +215,11 @@ impl FileBackend {
         if removed {
             let shown = self.log.folder.display().to_string();
             let _ = self.ended.set(
-                Error::new(ErrorKind::Detached, format!("{shown} was removed or replaced while it was open; open the path again"))
-                    .with_text("path", shown),
+                Error::new(
+                    ErrorKind::Detached,
+                    format!("{shown} was removed or replaced while it was open; open the path again"),
+                )
+                .with_text("path", shown),
             );
         }
         removed
@@ -228,7 +231,10 @@ impl FileBackend {
             manifest_file::leave_poison_marker(&*self.log.fs, &self.log.folder);
             Error::new(
                 ErrorKind::Poisoned,
-                format!("{}; what is on disk is uncertain, so {shown} takes no writes until it is closed and opened again", error.message()),
+                format!(
+                    "{}; what is on disk is uncertain, so {shown} takes no writes until it is closed and opened again",
+                    error.message()
+                ),
             )
             .with_text("path", shown.clone())
         });

@@ -56,7 +56,9 @@ pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<(Tail, R
     let chain = choose_chain(&found);
     let mut state = Replay::new(log, index, manifest, poisoned);
     for (position, id) in chain.iter().enumerate() {
-        let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else { continue };
+        let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else {
+            continue;
+        };
         let successor = chain.get(position + 1).and_then(|next| found.get(next)?.header.as_ref()?.predecessor);
         state.replay_segment(segment, header, successor)?;
         if state.broken.is_some() {
@@ -177,7 +179,8 @@ impl<'a> Replay<'a> {
             self.break_at(segment, 96, true);
         }
         while self.broken.is_none() && at < counted.len() {
-            let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(h, _)| h.seq == self.last_seq + 1) else {
+            let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(h, _)| h.seq == self.last_seq + 1)
+            else {
                 break;
             };
             self.claim(frame_header.synced, 0);
@@ -272,10 +275,12 @@ impl<'a> Replay<'a> {
             return Err(Error::corrupt(&broken.path, broken.offset, "a frame that was written here is missing or changed"));
         }
         for entry in &manifest.segments {
-            let kept = self.lived.iter().any(|lived| lived.id == entry.id && lived.salt == entry.salt && lived.length >= entry.length);
+            let kept =
+                self.lived.iter().any(|lived| lived.id == entry.id && lived.salt == entry.salt && lived.length >= entry.length);
             if !kept {
                 let path = self.log.segments.path(entry.id as u32);
-                let what = if found.contains_key(&entry.id) { "the segment was changed or exchanged" } else { "the segment is missing" };
+                let what =
+                    if found.contains_key(&entry.id) { "the segment was changed or exchanged" } else { "the segment is missing" };
                 return Err(Error::corrupt(&path, 0, what));
             }
         }
@@ -290,16 +295,22 @@ impl<'a> Replay<'a> {
     fn finish(mut self, found: &BTreeMap<u64, Found>) -> Result<(Tail, RecoveryReport)> {
         let mut tail = Tail::empty();
         let newest = found.keys().next_back().copied().unwrap_or(0);
-        tail.next_id = u32::try_from(newest).ok().and_then(|id| id.checked_add(1)).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        tail.next_id = u32::try_from(newest)
+            .ok()
+            .and_then(|id| id.checked_add(1))
+            .ok_or_else(|| Error::internal("segment numbers are used up"))?;
         tail.next_seq = self.last_seq + 1;
         tail.epoch = self.epoch + 1;
         tail.synced = self.synced;
-        tail.left = self.lived.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
+        tail.left =
+            self.lived.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
         tail.ended = self.lived;
-        if self.last_seq > self.synced {
-            tail.unsynced = tail.ended.iter().filter(|entry| entry.last_seq > tail.synced).map(|entry| entry.id as u32).collect();
-            tail.names_dirty = true;
-        }
+        // A segment without frames may be as new as the last frame, and its header is a link of the line all the same.
+        let may_be_unsynced = |entry: &&ManifestEntry| {
+            entry.last_seq > self.synced || (entry.last_seq == self.synced && entry.length == SEGMENT_HEADER_BYTES as u64)
+        };
+        tail.unsynced = tail.ended.iter().filter(may_be_unsynced).map(|entry| entry.id as u32).collect();
+        tail.names_dirty = !tail.unsynced.is_empty();
         if self.poisoned {
             self.leftovers.extend(reappend(self.log, self.index, &mut tail)?);
         } else if self.cut {

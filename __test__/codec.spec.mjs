@@ -205,7 +205,9 @@ describe('values come back as from useMultiFileAuthState', () => {
 
   test('session: any nearly of its shape comes back too', () =>
     property(nearly(session), async value => {
-      assert.deepStrictEqual(roundTrip('session', value), await throughBaileys('session', value))
+      const [mine, expected] = [roundTrip('session', value), await throughBaileys('session', value)]
+      assert.deepStrictEqual(mine, expected)
+      assert.equal(JSON.stringify(mine), JSON.stringify(expected), 'the order of keys is kept')
     }, 300))
 
   test('pre-key: packed, in either order, and nearly one', async () => {
@@ -484,6 +486,11 @@ describe('what could not come back unchanged is refused, with its path', () => {
     const lt = { version: 1, hash: Buffer.alloc(1), indexValueMap: { 'a=': { valueMac: new Date() } } }
     assert.throws(() => encode('app-state-sync-version', lt, 'v'), { argument: "v.indexValueMap['a='].valueMac" })
     assert.throws(() => encode('pre-key', { public: Buffer.alloc(1), private: new Map() }, 'v'), { argument: 'v.private' })
+    // No own keys, so a packed form that looked at keys only would store them as {}.
+    assert.throws(() => encode('app-state-sync-version', { ...lt, indexValueMap: new Map() }, 'v'), { argument: 'v.indexValueMap' })
+    assert.throws(() => encode('session', { _sessions: new Map(), version: 'v1' }, 'v'), { argument: 'v._sessions' })
+    const converted = { _sessions: Object.create({ toJSON: () => 'converted' }), version: 'v1' }
+    assert.deepStrictEqual(roundTrip('session', converted), { _sessions: 'converted', version: 'v1' })
   })
 
   test('the path is made only where it is needed', () => {

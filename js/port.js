@@ -4,10 +4,11 @@ const binding = require('../binding.js')
 const { Writer } = require('./codec/writer.js')
 const { fromCore } = require('./errors.js')
 
-/** What the core answers where a call has failed, has not ended, or has an answer larger than the scratch buffer. */
+/** What the core answers where a call has failed, has not ended, has an answer larger than the scratch buffer, or reads from disk. */
 const FAILED = -1
 const LATER = 1
 const OVERFLOWED = -2
+const READ_LATER = -3
 
 /** Bytes of the scratch buffer at first, and the most it keeps. */
 const SCRATCH_BYTES = 256 * 1024
@@ -108,6 +109,7 @@ module.exports = {
   FAILED,
   LATER,
   OVERFLOWED,
+  READ_LATER,
   ticket,
   settled,
   lastError,

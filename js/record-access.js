@@ -1,13 +1,13 @@
 'use strict'
 
 const {
-  binding, port, FAILED, LATER, OVERFLOWED, ticket, settled, lastError, borrowWriter, returnWriter, inScratch, takeOverflow
+  binding, port, FAILED, LATER, OVERFLOWED, READ_LATER, ticket, settled, lastError, borrowWriter, returnWriter, inScratch, takeOverflow
 } = require('./port.js')
 const { decodeValue } = require('./codec/decode.js')
 const { CREDS } = require('./codec/families.js')
 const { setOwn } = require('./codec/set-own.js')
 const { CaskError } = require('./errors.js')
-const { packBatch, packClear, packCreds, packIds, packPrefix } = require('./requests.js')
+const { packBatch, packClear, packCreds, packCredsKey, packIds, packPrefix } = require('./requests.js')
 
 /** @typedef {import('./codec/writer.js').Writer} Writer */
 /** @typedef {import('./codec/decode.js').DecodeHooks} DecodeHooks */
@@ -33,63 +33,57 @@ class RecordAccess {
   }
 
   /**
-   * Reads values; absent ids are omitted.
+   * Reads values; absent ids are omitted. Gives a promise only where the disk has to be waited for.
    * @param {unknown} family
    * @param {unknown} ids
-   * @returns {Record<string, unknown>}
+   * @returns {Record<string, unknown> | Promise<Record<string, unknown>>}
    */
   get(family, ids) {
     const writer = borrowWriter()
     try {
       const { code, keys } = packIds(writer, family, ids)
-      /** @type {Record<string, unknown>} */
-      const values = {}
-      if (keys.length === 0) return values
-      this.#read(writer, keys, code, values)
-      return values
+      return keys.length === 0 ? {} : this.#read(writer, keys, code)
     } finally {
       returnWriter(writer)
     }
   }
 
   /** The account's creds; `undefined` where there are none. */
-  getCreds() {
+  async getCreds() {
     const writer = borrowWriter()
+    let read
     try {
-      writer.u16(1)
-      writer.u8(CREDS)
-      /** @type {Record<string, unknown>} */
-      const values = {}
-      this.#read(writer, ['creds'], CREDS, values)
-      return values.creds
+      packCredsKey(writer)
+      read = this.#read(writer, ['creds'], CREDS)
     } finally {
       returnWriter(writer)
     }
+    return (await read).creds
   }
 
   /**
    * @param {Writer} writer
    * @param {string[]} ids
    * @param {number} code
-   * @param {Record<string, unknown>} values
    */
-  #read(writer, ids, code, values) {
+  #read(writer, ids, code) {
     const length = writer.offset
-    const direct = inScratch(writer)
-    const answered = direct
-      ? binding.get(port, this.account, this.transaction, length)
-      : binding.getFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length))
-    if (answered === FAILED) throw lastError()
-    const overflowed = answered === OVERFLOWED
-    const buffer = overflowed ? takeOverflow() : writer.buffer
-    let at = overflowed ? 0 : length
-    for (let i = 0; i < ids.length; i++) {
-      const size = buffer.readUInt32LE(at)
-      at += 4
-      if (size === ABSENT) continue
-      setOwn(values, /** @type {string} */ (ids[i]), decodeValue(buffer, at, at + size, code, this.hooks))
-      at += size
-    }
+    const answered = inScratch(writer)
+      ? binding.get(port, this.account, this.transaction, length, ticket())
+      : binding.getFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length), ticket())
+    if (answered >= 0) return decodeAnswer(writer.buffer, length, ids, code, this.hooks)
+    if (answered === OVERFLOWED) return decodeAnswer(takeOverflow(), 0, ids, code, this.hooks)
+    if (answered === READ_LATER) return this.#readLater(ids, code)
+    throw lastError()
+  }
+
+  /**
+   * @param {string[]} ids
+   * @param {number} code
+   */
+  async #readLater(ids, code) {
+    binding.ticketAnswer(port, await settled())
+    return decodeAnswer(takeOverflow(), 0, ids, code, this.hooks)
   }
 
   /**
@@ -178,11 +172,31 @@ class RecordAccess {
     const read = (/** @type {string[]} */ ids) => this.get(family, ids)
     return later(() => this.ids(family), async function* (ids) {
       for (let from = 0; from < ids.length; from += LISTED_AT_ONCE) {
-        const values = read(ids.slice(from, from + LISTED_AT_ONCE))
+        const values = await read(ids.slice(from, from + LISTED_AT_ONCE))
         for (const id of Object.keys(values)) yield [id, values[id]]
       }
     })
   }
+}
+
+/**
+ * @param {Buffer} buffer
+ * @param {number} at where the answer begins
+ * @param {string[]} ids
+ * @param {number} code
+ * @param {DecodeHooks} hooks
+ */
+function decodeAnswer(buffer, at, ids, code, hooks) {
+  /** @type {Record<string, unknown>} */
+  const values = {}
+  for (let i = 0; i < ids.length; i++) {
+    const size = buffer.readUInt32LE(at)
+    at += 4
+    if (size === ABSENT) continue
+    setOwn(values, /** @type {string} */ (ids[i]), decodeValue(buffer, at, at + size, code, hooks))
+    at += size
+  }
+  return values
 }
 
 /**

@@ -172,4 +172,13 @@ function packCreds(writer, creds) {
   packValue(writer, CREDS, creds, () => 'creds')
 }
 
-module.exports = { packBatch, packClear, packCreds, packIds, packPrefix }
+/**
+ * Appends the key of a read of the creds.
+ * @param {Writer} writer
+ */
+function packCredsKey(writer) {
+  writer.u16(1)
+  writer.u8(CREDS)
+}
+
+module.exports = { packBatch, packClear, packCreds, packCredsKey, packIds, packPrefix }

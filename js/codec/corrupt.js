@@ -1,13 +1,13 @@
 'use strict'
 
+const { CaskError } = require('../errors.js')
+
 /**
  * The error for bytes that no encoder of ours wrote.
  * @param {string} reason
  */
 function corrupt(reason) {
-  return Object.assign(new Error(`A stored value cannot be decoded: ${reason}. Restore it from a backup.`), {
-    code: /** @type {const} */ ('ERR_CASK_CORRUPT')
-  })
+  return new CaskError('ERR_CASK_CORRUPT', `a stored value cannot be decoded: ${reason}; restore a backup of the folder`)
 }
 
 module.exports = { corrupt }

@@ -44,6 +44,15 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// `Io`, `Corrupt`, `Closed`, `Detached`.
     fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()>;
 
+    /// Like [`Self::get`], but gives `false` where it would have to wait for a disk. `sink` may then have received a part,
+    /// which does not count.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    fn get_at_once(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<bool> {
+        self.get(account, keys, sink).map(|()| true)
+    }
+
     /// Applies a batch. `completion` is called at most once, and only where the batch is queued.
     fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied;
 

@@ -19,6 +19,8 @@ pub(super) enum Payload {
     Nothing,
     /// A handle to a cask.
     Opened(Box<StoreHandle>),
+    /// The answer of a read.
+    Answer(Vec<u8>),
 }
 
 /// One settled ticket.

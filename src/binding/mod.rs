@@ -34,6 +34,8 @@ const FAILED: i32 = -1;
 const DONE: i32 = 0;
 /// The ticket will be settled.
 const LATER: i32 = 1;
+/// The ticket will be settled, with an answer.
+const READ_LATER: i32 = -3;
 
 /// Opens a port: what one load of the package in one thread talks through.
 ///
@@ -196,27 +198,26 @@ pub fn flush(port: u32, cask: i32, ticket: u32) -> i32 {
 }
 
 /// Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
-/// answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length, or -2 where it did
-/// not fit and waits for `copyOverflow`.
+/// answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
+/// not fit and waits for `copyOverflow`; -3 where it has to be read from disk first: `ticketAnswer` gives its length when the
+/// ticket has been settled, and `copyOverflow` the rest.
 #[napi(catch_unwind)]
-pub fn get(port: u32, account: i32, transaction: i32, length: u32) -> i32 {
+pub fn get(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
     run(port, |port| {
-        port.with_scratch(length, |request, rest| {
-            let mut reply = Reply::new(rest);
-            requests::get(port, account, transaction, request, &mut reply)?;
-            Ok(reply.finish(port))
-        })
+        port.with_scratch(length, |request, rest| requests::get(port, account, transaction, request, Reply::new(rest), ticket))
     })
 }
 
-/// Like `get`, with the request in a buffer of its own. The answer always waits for `copyOverflow`.
+/// Like `get`, with the request in a buffer of its own. The answer is never in the scratch buffer.
 #[napi(catch_unwind)]
-pub fn get_from(port: u32, account: i32, transaction: i32, request: &[u8]) -> i32 {
-    run(port, |port| {
-        let mut reply = Reply::new(&mut []);
-        requests::get(port, account, transaction, request, &mut reply)?;
-        Ok(reply.finish(port))
-    })
+pub fn get_from(port: u32, account: i32, transaction: i32, request: &[u8], ticket: u32) -> i32 {
+    run(port, |port| requests::get(port, account, transaction, request, Reply::new(&mut []), ticket))
+}
+
+/// Makes the answer of a settled read the next one for `copyOverflow`.
+#[napi(catch_unwind)]
+pub fn ticket_answer(port: u32, ticket: u32) -> bool {
+    port::find(port).is_some_and(|port| port.take_answer(ticket))
 }
 
 /// Lists keys that start with the `length` bytes at the start of the scratch buffer: `u16` length and key each. The answer

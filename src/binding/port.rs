@@ -35,6 +35,7 @@ pub(super) struct Port {
     accounts: RefCell<Handles<OpenAccount>>,
     transactions: RefCell<Handles<Arc<Transaction>>>,
     opened: RefCell<HashMap<u32, Value>>,
+    answers: RefCell<HashMap<u32, Vec<u8>>>,
     ticket_errors: RefCell<HashMap<u32, Error>>,
     error: Cell<Option<Error>>,
     overflow: RefCell<Vec<u8>>,
@@ -83,6 +84,7 @@ impl Port {
             accounts: RefCell::default(),
             transactions: RefCell::default(),
             opened: RefCell::default(),
+            answers: RefCell::default(),
             ticket_errors: RefCell::default(),
             error: Cell::new(None),
             overflow: RefCell::default(),
@@ -124,6 +126,12 @@ impl Port {
         self.ticket_errors.borrow_mut().remove(&ticket)
     }
 
+    /// Moves the answer of a settled read to where the next overflow is taken from.
+    pub(super) fn take_answer(&self, ticket: u32) -> bool {
+        let answer = self.answers.borrow_mut().remove(&ticket);
+        answer.map(|bytes| self.overflow.replace(bytes)).is_some()
+    }
+
     pub(super) fn overflow_length(&self) -> u32 {
         self.overflow.borrow().len() as u32
     }
@@ -142,6 +150,9 @@ impl Port {
             waiting.push((settled.ticket, settled.outcome.is_ok()));
             match settled.outcome {
                 Ok(Payload::Nothing) => {}
+                Ok(Payload::Answer(bytes)) => {
+                    self.answers.borrow_mut().insert(settled.ticket, bytes);
+                }
                 Ok(Payload::Opened(handle)) => {
                     let facts = self.adopt(*handle);
                     self.opened.borrow_mut().insert(settled.ticket, facts);
@@ -273,6 +284,11 @@ impl<'a> Reply<'a> {
     pub(super) fn push_key(&mut self, key: &[u8]) {
         self.push(&(key.len() as u16).to_le_bytes());
         self.push(key);
+    }
+
+    /// The answer, wherever it went.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.overflow.unwrap_or_else(|| self.room.get(..self.used).unwrap_or_default().to_vec())
     }
 
     /// The answer's length; leaves it with the port where it did not fit.

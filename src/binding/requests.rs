@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::applied;
+use super::inbox::Payload;
 use super::port::{Port, Reply};
+use super::{applied, background};
+use crate::backend::ValueSink;
 use crate::backend::file::Durability;
 use crate::error::{Error, Result};
 use crate::store::registry::{OpenRequest, Place};
@@ -49,10 +51,10 @@ fn parse_keys(mut request: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(keys)
 }
 
-pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], reply: &mut Reply<'_>) -> Result<()> {
+/// Reads values. Where the disk has to be waited for, the answer is made in the background and comes with the ticket.
+pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], mut reply: Reply<'_>, ticket: u32) -> Result<i32> {
     let mut rest = request;
     let first = take_key(&mut rest);
-    let mut sink = |value: Option<&[u8]>| reply.push_value(value);
     let several;
     let one;
     let keys: &[&[u8]] = match first {
@@ -66,11 +68,31 @@ pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], r
             &several
         }
     };
-    if transaction == 0 {
-        port.with_account(account, |store, account| store.get(account, keys, &mut sink))
+    let mut sink = |value: Option<&[u8]>| reply.push_value(value);
+    let complete = if transaction == 0 {
+        port.with_account(account, |store, account| store.get_at_once(account, keys, &mut sink))?
     } else {
-        port.transaction(transaction)?.get(keys, &mut sink)
+        port.transaction(transaction)?.get_at_once(keys, &mut sink)?
+    };
+    if complete { Ok(reply.finish(port)) } else { get_later(port, account, transaction, request.to_vec(), ticket) }
+}
+
+fn get_later(port: &Port, account: i32, transaction: i32, request: Vec<u8>, ticket: u32) -> Result<i32> {
+    let inbox = port.inbox().clone();
+    if transaction == 0 {
+        let (store, account) = port.account(account)?;
+        background::spawn(move || inbox.settle(ticket, answer(&request, |keys, sink| store.get(&account, keys, sink))))?;
+    } else {
+        let transaction = port.transaction(transaction)?;
+        background::spawn(move || inbox.settle(ticket, answer(&request, |keys, sink| transaction.get(keys, sink))))?;
     }
+    Ok(super::READ_LATER)
+}
+
+fn answer(request: &[u8], read: impl FnOnce(&[&[u8]], ValueSink<'_>) -> Result<()>) -> Result<Payload> {
+    let mut reply = Reply::new(&mut []);
+    read(&parse_keys(request)?, &mut |value| reply.push_value(value))?;
+    Ok(Payload::Answer(reply.into_bytes()))
 }
 
 pub(super) fn keys(port: &Port, account: i32, transaction: i32, prefix: &[u8], reply: &mut Reply<'_>) -> Result<()> {

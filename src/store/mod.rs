@@ -109,6 +109,16 @@ impl Store {
         self.backend.get(account.name(), keys, sink)
     }
 
+    /// Like [`Self::get`], but gives `false` where it would have to wait for a disk; what `sink` has received does not count.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub fn get_at_once(&self, account: &Account, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<bool> {
+        account.check()?;
+        keys.iter().try_for_each(|key| check_key(key))?;
+        self.backend.get_at_once(account.name(), keys, sink)
+    }
+
     /// Applies one atomic batch.
     pub fn set(&self, account: &Account, ops: &[u8], completion: &mut dyn FnMut() -> Completion) -> Applied {
         match account.check().and_then(|()| check_batch(ops)) {

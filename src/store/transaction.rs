@@ -197,16 +197,37 @@ impl Transaction {
     /// # Errors
     /// `TransactionEnded`, `InvalidArgument` for a bad id, and those of [`Store::get`].
     pub fn get(&self, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        let backend = &self.store.backend;
+        self.read(keys, sink, |keys, sink| backend.get(self.account.name(), keys, sink).map(|()| true)).map(|_| ())
+    }
+
+    /// Like [`Self::get`], but gives `false` where it would have to wait for a disk; what `sink` has received does not count.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub fn get_at_once(&self, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<bool> {
+        let backend = &self.store.backend;
+        self.read(keys, sink, |keys, sink| backend.get_at_once(self.account.name(), keys, sink))
+    }
+
+    fn read(
+        &self,
+        keys: &[&[u8]],
+        sink: ValueSink<'_>,
+        committed: impl FnOnce(&[&[u8]], ValueSink<'_>) -> Result<bool>,
+    ) -> Result<bool> {
         self.check_line()?;
         keys.iter().try_for_each(|key| check_key(key))?;
         let seen: Vec<Seen> = keys.iter().map(|key| self.look_up(key)).collect();
-        let committed: Vec<&[u8]> =
+        let not_touched: Vec<&[u8]> =
             keys.iter().zip(&seen).filter(|(_, seen)| matches!(seen, Seen::NotTouched)).map(|(key, _)| *key).collect();
-        if committed.len() == keys.len() {
-            return self.store.backend.get(self.account.name(), keys, sink);
+        if not_touched.len() == keys.len() {
+            return committed(keys, sink);
         }
-        let mut values = Vec::with_capacity(committed.len());
-        self.store.backend.get(self.account.name(), &committed, &mut |value| values.push(value.map(<[u8]>::to_vec)))?;
+        let mut values = Vec::with_capacity(not_touched.len());
+        if !committed(&not_touched, &mut |value| values.push(value.map(<[u8]>::to_vec)))? {
+            return Ok(false);
+        }
         let mut values = values.into_iter();
         for seen in seen {
             match seen {
@@ -215,7 +236,7 @@ impl Transaction {
                 Seen::NotTouched => sink(values.next().flatten().as_deref()),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Stages a batch.

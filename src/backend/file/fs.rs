@@ -14,6 +14,14 @@ pub trait FsFile: Send + Sync + Debug {
     /// What the operating system says.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Like [`Self::read_at`], but gives `None` where it would have to wait for the disk. A file system that cannot tell waits.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn read_at_once(&self, buf: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        self.read_at(buf, offset).map(Some)
+    }
+
     /// Writes at most `bytes.len()` bytes at an offset and says how many it wrote.
     ///
     /// # Errors
@@ -136,6 +144,18 @@ impl FsFile for File {
     #[cfg(windows)]
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::windows::fs::FileExt::seek_read(self, buf, offset)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_at_once(&self, buf: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        match preadv2(self, &mut [io::IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT) {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN) => Ok(None),
+            // Older kernels, some file systems and sandboxes do not know the flag.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => FsFile::read_at(self, buf, offset).map(Some),
+            Err(cause) => Err(cause.into()),
+        }
     }
 
     #[cfg(unix)]

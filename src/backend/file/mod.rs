@@ -22,7 +22,7 @@ use self::folder::FolderHold;
 use self::fs::Fs;
 use self::index::{Index, Unreachable};
 use self::log::{Log, Tail};
-use self::segments::ChunkMemo;
+use self::segments::{ChunkMemo, Wait};
 use self::writer::{Job, Writer};
 use super::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::codec::frame::{self, FrameKind};
@@ -442,22 +442,22 @@ fn settle(batches: Vec<Queued>, outcomes: impl Iterator<Item = Result<()>>) {
     }
 }
 
-impl Backend for FileBackend {
-    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+impl FileBackend {
+    /// Reads values; gives `false` where it would have to wait for the disk and `wait` does not let it.
+    fn read(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<bool> {
         self.check_readable()?;
         let Some(records) = self.index.account(account) else {
             keys.iter().for_each(|_| sink(None));
-            return Ok(());
+            return Ok(true);
         };
         if let [key] = keys
             && let Some(value) = records.locate_one(key).and_then(|location| self.cache.get(location))
         {
             sink(Some(&value));
-            return Ok(());
+            return Ok(true);
         }
         let mut locations = Vec::with_capacity(keys.len());
         records.locate(keys, &mut locations);
-        drop(records);
         let mut memo = ChunkMemo::default();
         for (key, location) in keys.iter().zip(locations) {
             let Some(location) = location else {
@@ -468,11 +468,21 @@ impl Backend for FileBackend {
                 sink(Some(&value));
                 continue;
             }
-            let value = self.log.segments.read(account, key, location, &mut memo)?;
+            let Some(value) = self.log.segments.read(account, key, location, wait, &mut memo)? else { return Ok(false) };
             self.cache.insert(location, value);
             sink(Some(value));
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+impl Backend for FileBackend {
+    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        self.read(account, keys, Wait::Allowed, sink).map(|_| ())
+    }
+
+    fn get_at_once(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<bool> {
+        self.read(account, keys, Wait::Refused, sink)
     }
 
     fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied {

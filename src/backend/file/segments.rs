@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 use super::fs::{Fs, FsFile};
 use super::index::Location;
 use crate::codec::check::Salt;
-use crate::codec::frame::read_chunk;
+use crate::codec::frame::{body_of_checked, read_chunk};
 use crate::error::{Error, Result};
 use crate::record::Op;
 
@@ -51,6 +51,15 @@ pub struct Segments {
     folder: PathBuf,
     fs: Arc<dyn Fs>,
     table: RwLock<HashMap<u32, Segment>>,
+}
+
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// It may.
+    Allowed,
+    /// Only what the operating system has in memory is read.
+    Refused,
 }
 
 /// A chunk read from disk and checked, kept while one call reads several values from it.
@@ -111,42 +120,58 @@ impl Segments {
         Ok((segment.salt, file))
     }
 
-    /// Reads the value at a location and makes sure that it is the one of this account and key.
+    /// Reads the value at a location and makes sure that it is the one of this account and key. Gives `None` where it would
+    /// have to wait for the disk and `wait` does not let it.
     ///
     /// # Errors
     /// `Io` where it cannot be read, `Corrupt` where what is there is not what was written.
-    pub fn read<'m>(&self, account: &str, key: &[u8], at: Location, memo: &'m mut ChunkMemo) -> Result<&'m [u8]> {
+    pub fn read<'m>(
+        &self,
+        account: &str,
+        key: &[u8],
+        at: Location,
+        wait: Wait,
+        memo: &'m mut ChunkMemo,
+    ) -> Result<Option<&'m [u8]>> {
         let place = (at.segment, at.chunk);
         if memo.place != Some(place) {
             memo.place = None;
             let (salt, file) = self.open(at.segment)?;
-            self.fill(&*file, at, &mut memo.bytes)?;
+            if !self.fill(&*file, at, wait, &mut memo.bytes)? {
+                return Ok(None);
+            }
             if read_chunk(&memo.bytes, &salt, u64::from(at.chunk)).is_none() {
                 return Err(self.damaged(at, "the check of a chunk does not match"));
             }
             memo.place = Some(place);
         }
         // The chunk has passed its check, either just now or for an earlier value of the same call.
-        let body = crate::codec::frame::body_of_checked(&memo.bytes);
+        let body = body_of_checked(&memo.bytes);
         match body.and_then(|body| (body.account == account).then(|| body.op_at(usize::from(at.op)))?) {
-            Some(Op::Put { key: found, value }) if found == key => Ok(value),
+            Some(Op::Put { key: found, value }) if found == key => Ok(Some(value)),
             _ => Err(self.damaged(at, "another record stands in the place of the one looked up")),
         }
     }
 
-    fn fill(&self, file: &dyn FsFile, at: Location, bytes: &mut Vec<u8>) -> Result<()> {
+    fn fill(&self, file: &dyn FsFile, at: Location, wait: Wait, bytes: &mut Vec<u8>) -> Result<bool> {
         bytes.clear();
         bytes.resize(at.chunk_len as usize, 0);
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, u64::from(at.chunk) + filled as u64) {
-                Ok(0) => return Err(self.damaged(at, "the file is shorter than it was")),
-                Ok(count) => filled += count,
+            let offset = u64::from(at.chunk) + filled as u64;
+            let outcome = match wait {
+                Wait::Allowed => file.read_at(rest, offset).map(Some),
+                Wait::Refused => file.read_at_once(rest, offset),
+            };
+            match outcome {
+                Ok(None) => return Ok(false),
+                Ok(Some(0)) => return Err(self.damaged(at, "the file is shorter than it was")),
+                Ok(Some(count)) => filled += count,
                 Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(cause) => return Err(Error::io("read", &self.path(at.segment), &cause)),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn damaged(&self, at: Location, what: &str) -> Error {

@@ -121,9 +121,12 @@ impl Store {
 
     /// Applies one atomic batch.
     pub fn set(&self, account: &Account, ops: &[u8], completion: &mut dyn FnMut() -> Completion) -> Applied {
-        match account.check().and_then(|()| check_batch(ops)) {
-            Ok(()) if ops.is_empty() => Applied::Now(Ok(())),
-            Ok(()) => self.backend.apply(Batch { account: account.name(), ops, fence: 0 }, completion),
+        if let Err(error) = check_batch(ops) {
+            return Applied::Now(Err(error));
+        }
+        match account.enter() {
+            Ok(_) if ops.is_empty() => Applied::Now(Ok(())),
+            Ok(_entered) => self.backend.apply(Batch { account: account.name(), ops, fence: 0 }, completion),
             Err(error) => Applied::Now(Err(error)),
         }
     }
@@ -139,14 +142,12 @@ impl Store {
 
     /// Removes an account's creds and records. Its handles are refused from now on, those made later are not.
     pub fn drop_account(self: &Arc<Self>, account: &Arc<Account>, completion: &mut dyn FnMut() -> Completion) -> Applied {
-        if let Err(error) = account.check() {
-            return Applied::Now(Err(error));
-        }
         let mut ops = Vec::with_capacity(1);
         Op::Drop.pack(&mut ops);
         // Marked first: what is written through an old handle must not follow the drop in the log.
-        account.mark_dropped(true);
-        self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account));
+        if !account.mark_dropped(true) {
+            return Applied::Now(account.check());
+        }
         let (store, kept) = (Arc::downgrade(self), Arc::clone(account));
         let undo = move |outcome: &Result<()>| {
             if outcome.is_err() {
@@ -169,6 +170,9 @@ impl Store {
         if let (Applied::Now(outcome), Some(undo)) = (&applied, undo_later) {
             undo(outcome);
         }
+        // Only now may a new handle write: before, the drop would have followed it in the log. A drop that has failed by now
+        // has taken its mark back.
+        self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account) && current.check().is_err());
         applied
     }
 }

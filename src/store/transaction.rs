@@ -329,6 +329,14 @@ impl Transaction {
             self.end(&Ok(()));
             return Applied::Now(Ok(()));
         }
+        let entered = match self.account.enter() {
+            Ok(entered) => entered,
+            Err(error) => {
+                let outcome = Err(error);
+                self.end(&outcome);
+                return Applied::Now(outcome);
+            }
+        };
         let batch = Batch { account: self.account.name(), ops: &ops, fence: 0 };
         let applied = self.store.backend.apply(batch, &mut || {
             let (inner, this) = (completion(), Arc::clone(self));
@@ -337,6 +345,7 @@ impl Transaction {
                 inner(outcome);
             })
         });
+        drop(entered);
         if let Applied::Now(outcome) = &applied {
             self.end(outcome);
         }

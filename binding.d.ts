@@ -41,13 +41,14 @@ export declare function flush(port: number, cask: number, ticket: number): numbe
 
 /**
  * Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
- * answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length, or -2 where it did
- * not fit and waits for `copyOverflow`.
+ * answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
+ * not fit and waits for `copyOverflow`; -3 where it has to be read from disk first: `ticketAnswer` gives its length when the
+ * ticket has been settled, and `copyOverflow` the rest.
  */
-export declare function get(port: number, account: number, transaction: number, length: number): number
+export declare function get(port: number, account: number, transaction: number, length: number, ticket: number): number
 
-/** Like `get`, with the request in a buffer of its own. The answer always waits for `copyOverflow`. */
-export declare function getFrom(port: number, account: number, transaction: number, request: Uint8Array): number
+/** Like `get`, with the request in a buffer of its own. The answer is never in the scratch buffer. */
+export declare function getFrom(port: number, account: number, transaction: number, request: Uint8Array, ticket: number): number
 
 /** Keeps the process alive while tickets are open, or lets it end. */
 export declare function keepAlive(port: number, on: boolean): void
@@ -100,6 +101,9 @@ export declare function setScratch(port: number, scratch: Uint8Array): void
  * their count. Call it again until it gives 0.
  */
 export declare function takeSettled(port: number): number
+
+/** Makes the answer of a settled read the next one for `copyOverflow`. */
+export declare function ticketAnswer(port: number, ticket: number): boolean
 
 /** Why a ticket failed, as JSON. */
 export declare function ticketError(port: number, ticket: number): string

@@ -860,4 +860,5 @@ module.exports.set = nativeBinding.set
 module.exports.setFrom = nativeBinding.setFrom
 module.exports.setScratch = nativeBinding.setScratch
 module.exports.takeSettled = nativeBinding.takeSettled
+module.exports.ticketAnswer = nativeBinding.ticketAnswer
 module.exports.ticketError = nativeBinding.ticketError

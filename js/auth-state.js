@@ -1,14 +1,18 @@
 'use strict'
 
-const { isCask, storeOf } = require('./cask.js')
-const { shared } = require('./context.js')
+const { isCask, storeOf, checkAccountName } = require('./cask.js')
+const { shared, runInside } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { freshCreds } = require('./fresh-creds.js')
 const { openCask } = require('./open.js')
+const { checkOptions } = require('./options.js')
 
 /** @typedef {import('../index.js').AuthState} AuthState */
 /** @typedef {import('../index.js').AuthStateOptions} AuthStateOptions */
 /** @typedef {import('../index.js').Cask} Cask */
+
+/** Label under which fresh creds are made. */
+const FIRST_CREDS = 'baileys-cask: first creds'
 
 /**
  * Takes the place of Baileys' `useMultiFileAuthState`. The same path and account give the same state until it is closed:
@@ -18,13 +22,16 @@ const { openCask } = require('./open.js')
  * @returns {Promise<AuthState>}
  */
 async function useCaskAuthState(target, options) {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) throw wrongType('options', 'options are an object')
+  if (options !== undefined && (typeof options !== 'object' || options === null || Array.isArray(options))) {
+    throw wrongType('options', 'options are an object')
+  }
   const { account = 'default', ...caskOptions } = options ?? {}
+  checkAccountName(account)
   if (isCask(target)) {
     if (Object.keys(caskOptions).some((name) => name !== 'baileys')) {
       throw wrongType('options', 'an open cask has its settings; beside it only account and baileys are options')
     }
-    return share(target, account, caskOptions.baileys, false)
+    return share(target, account, checkOptions(caskOptions, ['baileys']).baileys, false)
   }
   if (typeof target !== 'string' || target === '') throw wrongType('target', 'target is the path of a folder, or an open cask')
   if ('path' in caskOptions || 'name' in caskOptions) throw wrongType('options', 'the target says where the cask is; leave path and name out')
@@ -39,22 +46,52 @@ async function useCaskAuthState(target, options) {
  * @returns {Promise<AuthState>}
  */
 async function share(cask, name, baileys, owned) {
+  const states = owned ? shared.states : statesOf(cask)
   // Keyed by store, so a folder that was removed and made anew under the same path has a state of its own.
-  const key = `${storeOf(cask)}/${owned}/${name}`
-  const { states } = shared
-  const present = states.get(key)
-  if (present) {
-    if (owned) await cask.close()
-    return present
+  const key = owned ? `${storeOf(cask)}/${name}` : name
+  for (let present = states.get(key); present; present = states.get(key)) {
+    const state = await present.catch(() => undefined)
+    if (state && isUsable(state, name)) {
+      if (owned && state.cask !== cask) await cask.close()
+      return state
+    }
+    if (states.get(key) === present) states.delete(key)
   }
-  const made = make(cask, name, baileys, owned, () => states.delete(key))
+  const forget = () => {
+    if (states.get(key) === made) states.delete(key)
+  }
+  const made = make(cask, name, baileys, owned, forget)
   states.set(key, made)
   try {
     return await made
   } catch (error) {
-    states.delete(key)
+    forget()
     if (owned) await cask.close()
     throw error
+  }
+}
+
+/**
+ * The states made on a cask that was handed in: they end with that handle.
+ * @param {Cask} cask
+ * @returns {Map<string, Promise<AuthState>>}
+ */
+function statesOf(cask) {
+  let states = shared.statesByCask.get(cask)
+  if (!states) shared.statesByCask.set(cask, (states = new Map()))
+  return states
+}
+
+/**
+ * Whether a state can go on: its handle was not closed and its account not dropped.
+ * @param {AuthState} state
+ * @param {string} name
+ */
+function isUsable(state, name) {
+  try {
+    return state.cask.account(name) === state.account
+  } catch {
+    return false
   }
 }
 
@@ -68,19 +105,7 @@ async function share(cask, name, baileys, owned) {
  */
 async function make(cask, name, baileys, owned, forget) {
   const account = cask.account(name)
-  let creds = await account.loadCreds()
-  if (!creds) {
-    if ((await cask.accounts()).includes(name)) {
-      throw new CaskError(
-        'ERR_CASK_CREDS_MISSING',
-        `account ${name} has records but no creds; save its creds with account.saveCreds(), or start over with account.drop()`,
-        { account: name }
-      )
-    }
-    creds = await freshCreds(baileys)
-    // On disk before anybody sees them: a pairing must not be lost with a crash.
-    await account.saveCreds(creds)
-  }
+  const creds = (await account.loadCreds()) ?? (await firstCreds(cask, account, baileys))
   const state = { creds, keys: account.keys }
   return {
     state,
@@ -92,6 +117,30 @@ async function make(cask, name, baileys, owned, forget) {
       if (owned) await cask.close()
     }
   }
+}
+
+/**
+ * Makes the creds of a new identity and commits them, before anybody sees them: a pairing must not be lost with a crash. Under
+ * a lock, so that two threads make one identity, and outside of whatever transaction runs around the call.
+ * @param {Cask} cask
+ * @param {import('../index.js').Account} account
+ * @param {AuthStateOptions['baileys']} baileys
+ */
+function firstCreds(cask, account, baileys) {
+  return runInside(undefined, () => account.keys.transaction(async (tx) => {
+    const present = await account.loadCreds()
+    if (present) return present
+    if ((await cask.accounts()).includes(account.name)) {
+      throw new CaskError(
+        'ERR_CASK_CREDS_MISSING',
+        `account ${account.name} has records but no creds; save its creds with account.saveCreds(), or start over with account.drop()`,
+        { account: account.name }
+      )
+    }
+    const creds = await freshCreds(baileys)
+    await tx.setCreds(creds)
+    return creds
+  }, FIRST_CREDS))
 }
 
 module.exports = { useCaskAuthState }

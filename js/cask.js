@@ -25,9 +25,9 @@ class CaskState {
     this.handle = opened.handle
     this.uid = opened.uid
     this.hooks = hooks
-    /** @type {Map<string, Account>} */
+    /** @type {Map<string, { handle: number, account: Account }>} */
     this.accounts = new Map()
-    /** Outermost transactions that have not ended. @type {Set<Promise<unknown>>} */
+    /** Outermost transactions and flushes that have not ended. @type {Set<Promise<unknown>>} */
     this.running = new Set()
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
@@ -47,16 +47,13 @@ class CaskState {
   /** @param {string} name */
   account(name) {
     this.check()
-    if (typeof name !== 'string' || name === '' || !name.isWellFormed()) {
-      throw wrongType('name', 'an account\'s name is a string that is not empty and holds no half of a surrogate pair')
-    }
-    let account = this.accounts.get(name)
-    if (!account) {
-      const handle = binding.openAccount(port, this.handle, name)
-      if (handle === FAILED) throw lastError()
-      account = makeAccount(new AccountState(this, name, handle))
-      this.accounts.set(name, account)
-    }
+    checkAccountName(name)
+    const open = this.accounts.get(name)
+    if (open && !isDropped(open.handle)) return open.account
+    const handle = binding.openAccount(port, this.handle, name)
+    if (handle === FAILED) throw lastError()
+    const account = makeAccount(new AccountState(this, name, handle))
+    this.accounts.set(name, { handle, account })
     return account
   }
 
@@ -68,7 +65,14 @@ class CaskState {
     this.accounts.delete(name)
   }
 
-  async flush() {
+  flush() {
+    const flushed = this.#flush()
+    // A flush that is under way is waited for by close().
+    this.addRunning(flushed)
+    return flushed
+  }
+
+  async #flush() {
     this.check()
     const answered = binding.flush(port, this.handle, ticket())
     if (answered === FAILED) throw lastError()
@@ -86,6 +90,21 @@ class CaskState {
     if (answered === FAILED) throw lastError()
     await settled()
   }
+}
+
+/** @param {unknown} name */
+function checkAccountName(name) {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed()) {
+    throw wrongType('name', 'an account\'s name is a string that is not empty and holds no half of a surrogate pair')
+  }
+}
+
+/**
+ * Whether the account was dropped, by this handle to the cask or another one: a read of nothing tells.
+ * @param {number} handle
+ */
+function isDropped(handle) {
+  return binding.get(port, handle, 0, 0, ticket()) === FAILED && lastError().code === 'ERR_CASK_DROPPED'
 }
 
 /**
@@ -140,4 +159,4 @@ function storeOf(cask) {
   return cask[BRAND]
 }
 
-module.exports = { CaskState, makeCask, isCask, storeOf }
+module.exports = { CaskState, makeCask, isCask, storeOf, checkAccountName }

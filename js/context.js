@@ -3,6 +3,7 @@
 const { AsyncLocalStorage } = require('node:async_hooks')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
+/** @typedef {import('../index.js').AuthState} AuthState */
 
 /**
  * One level of the ambient context: a transaction, the account it works on, and what it runs inside of.
@@ -12,7 +13,7 @@ const { AsyncLocalStorage } = require('node:async_hooks')
  * @property {Context | undefined} outer
  */
 
-/** What all copies of this major version share in one thread. @typedef {{ storage: AsyncLocalStorage<Context | undefined>, states: Map<string, any> }} Shared */
+/** What all copies of this major version share in one thread. @typedef {{ storage: AsyncLocalStorage<Context | undefined>, states: Map<string, Promise<AuthState>>, statesByCask: WeakMap<object, Map<string, Promise<AuthState>>> }} Shared */
 
 const SHARED = Symbol.for('baileys-cask.v0')
 
@@ -23,13 +24,14 @@ const SHARED = Symbol.for('baileys-cask.v0')
  */
 const shared = (/** @type {any} */ (AsyncLocalStorage)[SHARED] ??= {
   storage: new AsyncLocalStorage(),
-  states: new Map()
+  states: new Map(),
+  statesByCask: new WeakMap()
 })
 
 /**
- * Runs `work` inside a transaction.
+ * Runs `work` inside a transaction, or outside of all.
  * @template T
- * @param {Context} context
+ * @param {Context | undefined} context
  * @param {() => T} work
  * @returns {T}
  */

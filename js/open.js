@@ -73,7 +73,7 @@ function hooksOf(baileys) {
 function attachCask(ref) {
   if (ref === null || ref === undefined) return undefined
   if (isCask(ref)) return ref
-  if (typeof ref !== 'string' || ref === '') throw wrongType('ref', 'ref is a cask, or the path or the name of one that is open')
+  if (typeof ref !== 'string' || ref === '' || !ref.isWellFormed()) throw wrongType('ref', 'ref is a cask, or the path or the name of one that is open')
   const opened = binding.attachCask(port, resolve(ref), true) ?? binding.attachCask(port, ref, false)
   if (typeof opened !== 'string') {
     throw new CaskError('ERR_CASK_CLOSED', `no cask is open under the path or the name ${ref} in this process; open it with openCask()`, { path: ref })

@@ -62,7 +62,7 @@ function milliseconds(name, value) {
  */
 function checkOptions(options, known) {
   if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null) throw wrongType('options', 'options are an object')
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
   /** @type {Record<string, any>} */
   const checked = {}
   for (const [name, value] of Object.entries(options)) {

@@ -14,8 +14,6 @@ const { packBatch, packClear, packCreds, packCredsKey, packIds, packPrefix } = r
 
 /** Length that stands for an absent value. */
 const ABSENT = 0xffffffff
-/** Ids whose values one step of a listing reads. */
-const LISTED_AT_ONCE = 64
 
 /**
  * Reads and writes of one account, committed or inside one transaction. One crossing into the core per call.
@@ -171,9 +169,10 @@ class RecordAccess {
   list(family) {
     const read = (/** @type {string[]} */ ids) => this.get(family, ids)
     return later(() => this.ids(family), async function* (ids) {
-      for (let from = 0; from < ids.length; from += LISTED_AT_ONCE) {
-        const values = await read(ids.slice(from, from + LISTED_AT_ONCE))
-        for (const id of Object.keys(values)) yield [id, values[id]]
+      // One at a time: what is removed or changed while the walk stands at another record counts.
+      for (const id of ids) {
+        const values = await read([id])
+        if (Object.hasOwn(values, id)) yield [id, values[id]]
       }
     })
   }

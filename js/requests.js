@@ -1,5 +1,7 @@
 'use strict'
 
+const { types } = require('node:util')
+const { exotic } = require('./codec/classify.js')
 const { encodeValue } = require('./codec/encode.js')
 const { FAMILY_CODES, OTHER_FAMILY, CREDS } = require('./codec/families.js')
 const { wrongType, outOfRange } = require('./errors.js')
@@ -123,24 +125,31 @@ function packPrefix(writer, family) {
 }
 
 /**
+ * Whether something holds its entries as properties. A `Map` or a `Buffer` does not: its entries would be lost, or taken for ids.
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isDictionary(value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || (exotic(value) === undefined && !types.isUint8Array(value))
+}
+
+/**
  * Appends a batch: values by family and id, `null` and `undefined` for deletes. Refuses it as a whole where one value
  * cannot come back unchanged.
  * @param {Writer} writer
  * @param {unknown} data
  */
 function packBatch(writer, data) {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
-    throw wrongType('data', 'data is an object of values by family and id')
-  }
+  if (!isDictionary(data)) throw wrongType('data', 'data is an object of values by family and id')
   let family = ''
   let id = ''
   const path = () => `${family}['${id}']`
   for (family of Object.keys(data)) {
     const records = /** @type {Record<string, unknown>} */ (data)[family]
     if (records === undefined || records === null) continue
-    if (typeof records !== 'object' || Array.isArray(records)) {
-      throw wrongType('data', `data of family ${family} is an object of values by id`)
-    }
+    if (!isDictionary(records)) throw wrongType('data', `data of family ${family} is an object of values by id`)
     const code = familyCode(family)
     for (id of Object.keys(records)) {
       const value = /** @type {Record<string, unknown>} */ (records)[id]
@@ -165,7 +174,9 @@ function packClear(writer) {
  * @param {unknown} creds
  */
 function packCreds(writer, creds) {
-  if (typeof creds !== 'object' || creds === null || Array.isArray(creds)) throw wrongType('creds', 'creds are an object')
+  if (typeof creds !== 'object' || creds === null || Array.isArray(creds) || types.isUint8Array(creds)) {
+    throw wrongType('creds', 'creds are an object')
+  }
   writer.u8(OPCODE_PUT)
   writer.u16(1)
   writer.u8(CREDS)

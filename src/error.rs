@@ -188,6 +188,13 @@ impl Error {
         })
     }
 
+    /// Whether the operating system failed to bring something to disk: then what is there is uncertain.
+    #[must_use]
+    pub fn is_failed_sync(&self) -> bool {
+        let is_sync = |fact: &Fact| matches!(fact, Fact::Text(call) if call == "fsync" || call == "fdatasync");
+        self.facts.iter().any(|(name, fact)| *name == "syscall" && is_sync(fact))
+    }
+
     /// What the operating system said, where it was asked.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {

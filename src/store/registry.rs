@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Store;
@@ -45,8 +45,26 @@ enum Key {
     Named(String),
 }
 
-/// Opens and closes of one cask take turns behind their slot's lock, so nobody meets a half-open store.
-type Slot = Arc<Mutex<Option<Open>>>;
+/// Where one cask is open, or not.
+#[derive(Debug, Default)]
+struct SlotState {
+    /// Held while the cask is opened or closed, however long that takes, so nobody meets a half-open store.
+    turn: Mutex<()>,
+    /// Held for a look only, and after `turn` where both are.
+    open: Mutex<Option<Open>>,
+}
+
+impl SlotState {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Slot = Arc<SlotState>;
 
 #[derive(Debug)]
 struct Open {
@@ -122,11 +140,8 @@ fn detach_predecessors(path: &Path, key: &Key) {
         slots.iter().filter(|(other, _)| *other != key).map(|(_, slot)| Arc::clone(slot)).collect()
     };
     for slot in others {
-        // A slot that is busy is being opened or closed right now and needs no word from here.
-        if let Ok(guard) = slot.try_lock()
-            && let Some(file) = guard.as_ref().and_then(|open| open.file.as_ref())
-            && file.folder() == path
-        {
+        let file = slot.open().as_ref().and_then(|open| open.file.clone());
+        if let Some(file) = file.filter(|file| file.folder() == path) {
             file.detach_if_removed();
         }
     }
@@ -139,7 +154,8 @@ fn share_or(
     open: impl FnOnce() -> Result<(Arc<Store>, Option<Arc<FileBackend>>)>,
 ) -> Result<StoreHandle> {
     let slot = slot_of(key);
-    let mut guard = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = slot.turn();
+    let mut guard = slot.open();
     // A folder that was removed keeps its lock file's identity only for those who had it open: let them go.
     if guard.as_ref().is_some_and(|open| open.file.as_ref().is_some_and(|file| file.detach_if_removed())) {
         *guard = None;
@@ -150,19 +166,21 @@ fn share_or(
         let report = open.file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
         let store = Arc::clone(&open.store);
         drop(guard);
+        drop(turn);
         return Ok(StoreHandle { store, slot, key: Some(key.clone()), report, warnings });
     }
+    drop(guard);
     let (store, file) = match open() {
         Ok(opened) => opened,
         Err(error) => {
-            drop(guard);
+            drop(turn);
             forget(key, slot);
             return Err(error);
         }
     };
     let report = file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
-    *guard = Some(Open { store: Arc::clone(&store), file, handles: 1 });
-    drop(guard);
+    *slot.open() = Some(Open { store: Arc::clone(&store), file, handles: 1 });
+    drop(turn);
     Ok(StoreHandle { store, slot, key: Some(key.clone()), report, warnings })
 }
 
@@ -185,6 +203,10 @@ fn check_same_options(open: &Open, request: &OpenRequest) -> Result<()> {
     if let Some(asked) = request.sync_interval.filter(|asked| *asked != file.sync_interval()) {
         return Err(contradicts("syncIntervalMs", asked.as_millis().to_string(), file.sync_interval().as_millis().to_string()));
     }
+    if let Some(asked) = request.cache_bytes.filter(|asked| Some(*asked) != file.cache_bytes()) {
+        let has = file.cache_bytes().map_or_else(|| "left to the shared cache".into(), |bytes| bytes.to_string());
+        return Err(contradicts("cacheBytes", asked.to_string(), has));
+    }
     Ok(())
 }
 
@@ -202,7 +224,7 @@ pub fn attach(place: &Place) -> Result<StoreHandle> {
         || Error::new(ErrorKind::Closed, format!("no cask is open at {shown} in this process; open it with openCask()"));
     let key = key.ok_or_else(not_open)?;
     let slot = slots().lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone).ok_or_else(not_open)?;
-    let mut guard = slot.try_lock().map_err(|_| not_open())?;
+    let mut guard = slot.open();
     let open = guard.as_mut().ok_or_else(not_open)?;
     open.handles += 1;
     let report = open.file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
@@ -224,21 +246,26 @@ impl StoreHandle {
     /// `Io` where the log could not be ended cleanly; what was acknowledged is there all the same.
     pub fn close(self) -> Result<()> {
         let Some(key) = self.key else { return self.store.backend().close() };
-        let mut guard = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match guard.as_mut() {
+        let turn = self.slot.turn();
+        let mut guard = self.slot.open();
+        match guard.as_mut() {
             Some(open) if Arc::ptr_eq(&open.store, &self.store) => {
                 open.handles -= 1;
                 if open.handles > 0 {
                     return Ok(());
                 }
-                let outcome = self.store.backend().close();
+                if let Some(file) = &open.file {
+                    // Nothing is left to end in a folder that was removed.
+                    file.detach_if_removed();
+                }
                 *guard = None;
-                outcome
             }
             // The folder was removed and its store let go of; this was one of its handles.
-            _ => self.store.backend().close(),
-        };
+            _ => {}
+        }
         drop(guard);
+        let outcome = self.store.backend().close();
+        drop(turn);
         forget(&key, self.slot);
         outcome
     }
@@ -248,7 +275,7 @@ impl StoreHandle {
 fn forget(key: &Key, slot: Slot) {
     let mut slots = slots().lock().unwrap_or_else(PoisonError::into_inner);
     drop(slot);
-    let unused = |slot: &Slot| Arc::strong_count(slot) == 1 && slot.try_lock().is_ok_and(|open| open.is_none());
+    let unused = |slot: &Slot| Arc::strong_count(slot) == 1 && slot.open().is_none();
     if slots.get(key).is_some_and(unused) {
         slots.remove(key);
     }

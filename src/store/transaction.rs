@@ -272,19 +272,21 @@ impl Transaction {
         let mut seen: HashMap<Box<[u8]>, bool> = HashMap::new();
         let mut cleared = false;
         let mut level = Some(self);
-        while let Some(transaction) = level.filter(|_| !cleared) {
+        while let Some(transaction) = level {
             let inner = transaction.inner();
-            for (key, value) in inner.staged.writes.iter().filter(|(key, _)| key.starts_with(prefix)) {
+            // A clear hides all that was there before it but the creds.
+            let is_seen = |key: &[u8]| key.starts_with(prefix) && (!cleared || key == CREDS_KEY);
+            for (key, value) in inner.staged.writes.iter().filter(|(key, _)| is_seen(key)) {
                 seen.entry(key.clone()).or_insert(value.is_some());
             }
-            cleared = inner.staged.cleared;
+            cleared |= inner.staged.cleared;
             level = transaction.parent.as_deref();
         }
         seen.iter().filter(|(_, there)| **there).for_each(|(key, _)| sink(key));
-        if cleared {
+        if cleared && !CREDS_KEY.starts_with(prefix) {
             return Ok(());
         }
-        self.store.keys(&self.account, prefix, &mut |key| {
+        self.store.keys(&self.account, if cleared { CREDS_KEY } else { prefix }, &mut |key| {
             if !seen.contains_key(key) {
                 sink(key);
             }

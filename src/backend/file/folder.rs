@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::manifest_file::{MANIFEST, MANIFEST_TEMP};
+use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
 use crate::error::{Error, ErrorKind, Result};
 
 /// File that is locked while the folder is held. It is never removed and never renamed.
@@ -68,7 +68,13 @@ impl Folder {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(refuse(path, "is a file; give the path of a folder"));
             }
-            Ok(metadata) => check_existing(path, &metadata, &mut warnings)?,
+            Ok(metadata) => {
+                check_existing(path, &metadata, &mut warnings)?;
+                // Whoever made the folder may not have lived to bring its name to disk, or has left that to us.
+                if !path.join(MANIFEST).exists() {
+                    let _ = sync_name(path);
+                }
+            }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => create(path)?,
             Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
                 return Err(refuse(path, "lies inside a file; give the path of a folder"));
@@ -203,16 +209,24 @@ fn refuse(path: &Path, what: &str) -> Error {
 }
 
 fn create(path: &Path) -> Result<()> {
+    // Every folder on the way that is made here needs its name on disk, not only the last.
+    let made: Vec<&Path> = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|cause| Error::io("mkdir", path, &cause))?;
-    // The new name is on disk before anything in the folder is.
+    made.into_iter().try_for_each(sync_name)
+}
+
+/// Brings the name of a folder to disk, before anything in the folder is.
+fn sync_name(path: &Path) -> Result<()> {
     #[cfg(unix)]
     if let Some(parent) = fs::canonicalize(path).ok().and_then(|path| path.parent().map(Path::to_path_buf)) {
         File::open(&parent).and_then(|folder| folder.sync_all()).map_err(|cause| Error::io("fsync", &parent, &cause))?;
     }
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 
@@ -229,23 +243,25 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
     }
     #[cfg(not(unix))]
     let _ = (metadata, warnings);
-    let mut foreign = false;
+    // The order of the names is the file system's, so nothing is decided before all were seen.
+    let (mut foreign, mut baileys) = (false, false);
     for entry in fs::read_dir(path).map_err(|cause| Error::io("readdir", path, &cause))? {
         let name = entry.map_err(|cause| Error::io("readdir", path, &cause))?.file_name();
         let name = name.to_string_lossy();
         if name == MANIFEST {
             return Ok(());
         }
-        if name == "creds.json" {
-            return Err(refuse(
-                path,
-                "is a folder of Baileys' useMultiFileAuthState; give the cask a folder of its own, which may lie beside it",
-            ));
-        }
+        baileys |= name == "creds.json";
         // Segments without a manifest are a damaged cask, which opening reports as such; lost+found is a fresh volume's.
-        let ours =
-            [LOCK, OWNER, MANIFEST_TEMP, "lost+found"].contains(&&*name) || super::segments::id_of_file_name(&name).is_some();
+        let ours = [LOCK, OWNER, MANIFEST_TEMP, POISON_MARKER, "lost+found"].contains(&&*name)
+            || super::segments::id_of_file_name(&name).is_some();
         foreign |= !ours;
+    }
+    if baileys {
+        return Err(refuse(
+            path,
+            "is a folder of Baileys' useMultiFileAuthState; give the cask a folder of its own, which may lie beside it",
+        ));
     }
     if foreign { Err(refuse(path, "holds files that are not a cask's; give an empty or a new folder")) } else { Ok(()) }
 }

@@ -90,6 +90,12 @@ impl Tail {
         self.active.as_ref().map_or(segment_bytes, |active| segment_bytes.saturating_sub(active.end))
     }
 
+    /// Whether an ended segment is known to be on disk. One without frames may be newer than the last sync.
+    #[must_use]
+    pub fn is_on_disk(&self, entry: &ManifestEntry) -> bool {
+        entry.last_seq <= self.synced && !self.unsynced.iter().any(|id| u64::from(*id) == entry.id)
+    }
+
     /// What has to be synced for all that was written so far to be on disk. Clears `dirty`.
     pub fn begin_sync(&mut self) -> SyncPlan {
         self.dirty = false;
@@ -221,13 +227,15 @@ impl Log {
         active.end = offset + whole as u64;
         tail.dirty = true;
         tail.unmarked = true;
-        if error.is_some() {
-            // Takes back what it can of the torn rest; the next header cuts it off in any case.
-            let _ = active.file.set_len(active.end);
-            self.end_segment(tail);
-            tail.cut = true;
-        }
-        Written { segment, offset, whole, error }
+        let Some(error) = error else { return Written { segment, offset, whole, error } };
+        // Takes back what it can of the torn rest; the next header cuts it off in any case.
+        let taken_back = active.file.set_len(active.end);
+        self.end_segment(tail);
+        tail.cut = true;
+        // What stays may be a whole frame, and would count if the process died before the next header.
+        let cut_now = if taken_back.is_err() { self.start_segment(tail) } else { Ok(()) };
+        let error = cut_now.err().filter(Error::is_failed_sync).unwrap_or(error);
+        Written { segment, offset, whole, error: Some(error) }
     }
 
     /// Appends a frame without a payload.
@@ -262,6 +270,26 @@ impl Log {
     /// # Errors
     /// `Io`; then no segment was started.
     pub fn start_segment(&self, tail: &mut Tail) -> Result<()> {
+        let (header, file) = self.create_segment(tail)?;
+        if let Err(error) = self.write_header(&*file, &header, tail.cut) {
+            let _ = self.fs.remove(&self.segments.path(header.id as u32));
+            return Err(error);
+        }
+        self.activate(tail, &header, file);
+        Ok(())
+    }
+
+    /// Starts a segment whose header is still to be written: nothing in it, or behind it, is part of the log before that.
+    ///
+    /// # Errors
+    /// `Io`; then no segment was started.
+    pub fn start_headless_segment(&self, tail: &mut Tail) -> Result<(SegmentHeader, Arc<dyn FsFile>)> {
+        let (header, file) = self.create_segment(tail)?;
+        self.activate(tail, &header, Arc::clone(&file));
+        Ok((header, file))
+    }
+
+    fn create_segment(&self, tail: &mut Tail) -> Result<(SegmentHeader, Arc<dyn FsFile>)> {
         let id = tail.next_id;
         tail.next_id = id.checked_add(1).ok_or_else(|| Error::internal("segment numbers are used up"))?;
         let path = self.segments.path(id);
@@ -278,18 +306,22 @@ impl Log {
             predecessor: tail.left,
         };
         let file = self.fs.create_new(&path).map_err(|cause| Error::io("open", &path, &cause))?;
-        if let Err(error) = self.write_header(&*file, &header, tail.cut) {
-            let _ = self.fs.remove(&path);
-            return Err(error);
-        }
+        Ok((header, file))
+    }
+
+    fn activate(&self, tail: &mut Tail, header: &SegmentHeader, file: Arc<dyn FsFile>) {
+        let id = header.id as u32;
         tail.cut = false;
         tail.names_dirty = true;
         self.segments.insert(id, header.salt, Some(Arc::clone(&file)));
         tail.active = Some(Active { id, salt: header.salt, file, end: SEGMENT_HEADER_BYTES as u64 });
-        Ok(())
     }
 
-    fn write_header(&self, file: &dyn FsFile, header: &SegmentHeader, sync: bool) -> Result<()> {
+    /// Writes the header of a segment; with `sync`, it is on disk when this returns.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn write_header(&self, file: &dyn FsFile, header: &SegmentHeader, sync: bool) -> Result<()> {
         let path = self.segments.path(header.id as u32);
         write_all_at(file, &header.encode(), 0).map_err(|(_, cause)| Error::io("write", &path, &cause))?;
         if sync {

@@ -34,7 +34,8 @@ pub fn load_or_create(fs: &dyn Fs, folder: &Path) -> Result<Manifest> {
                 return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
             }
             let manifest = Manifest { cask_id: random_id()?, generation: 1, ..Manifest::default() };
-            store(fs, folder, &manifest)?;
+            // Whether its name is on disk is uncertain after a failure, so the next open makes another one.
+            store(fs, folder, &manifest).inspect_err(|_| drop(fs.remove(&path)))?;
             Ok(manifest)
         }
         Err(cause) => Err(Error::io("open", &path, &cause)),
@@ -48,7 +49,7 @@ pub fn describe(log: &Log, tail: &Tail, generation: u64) -> Manifest {
         cask_id: log.cask_id,
         generation,
         synced: tail.synced,
-        segments: tail.ended.iter().filter(|entry| entry.last_seq <= tail.synced).copied().collect(),
+        segments: tail.ended.iter().filter(|entry| tail.is_on_disk(entry)).copied().collect(),
     }
 }
 

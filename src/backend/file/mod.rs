@@ -108,6 +108,7 @@ pub struct FileBackend {
     cache: ValueCache,
     durability: Durability,
     sync_interval: Duration,
+    cache_bytes: Option<u64>,
     writer: Writer,
     hold: Mutex<Option<FolderHold>>,
     report: RecoveryReport,
@@ -150,14 +151,20 @@ impl FileBackend {
             segment_bytes: options.segment_bytes,
         };
         let index = Index::default();
-        let (tail, report) = recover::recover(&log, &index, &manifest)?;
-        Ok(Arc::new_cyclic(|this| Self {
+        let (tail, report) = recover::recover(&log, &index, &manifest).inspect_err(|error| {
+            if error.is_failed_sync() {
+                manifest_file::leave_poison_marker(&*log.fs, path);
+            }
+        })?;
+        let is_dirty = tail.dirty;
+        let backend = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             log,
             index,
             cache,
             durability: options.durability,
             sync_interval: options.sync_interval,
+            cache_bytes: options.cache_bytes,
             writer,
             hold: Mutex::new(hold),
             report,
@@ -170,7 +177,11 @@ impl FileBackend {
             ended: OnceLock::new(),
             poisoned: OnceLock::new(),
             generation: Mutex::new(manifest.generation),
-        }))
+        });
+        if is_dirty {
+            backend.schedule_tick();
+        }
+        Ok(backend)
     }
 
     /// What opening had to cut off.
@@ -195,6 +206,12 @@ impl FileBackend {
     #[must_use]
     pub const fn sync_interval(&self) -> Duration {
         self.sync_interval
+    }
+
+    /// Bytes of cache for this cask alone; `None` where it uses the shared cache.
+    #[must_use]
+    pub const fn cache_bytes(&self) -> Option<u64> {
+        self.cache_bytes
     }
 
     fn check_readable(&self) -> Result<()> {
@@ -226,6 +243,10 @@ impl FileBackend {
     }
 
     fn poison(&self, error: &Error) -> Error {
+        // Syncing what is gone fails as well, and says nothing about the disk.
+        if let Some(ended) = self.end_if_removed() {
+            return ended;
+        }
         let shown = self.log.folder.display().to_string();
         let poisoned = self.poisoned.get_or_init(|| {
             manifest_file::leave_poison_marker(&*self.log.fs, &self.log.folder);
@@ -239,6 +260,15 @@ impl FileBackend {
             .with_text("path", shown.clone())
         });
         poisoned.clone()
+    }
+
+    fn end_if_removed(&self) -> Option<Error> {
+        if self.detach_if_removed() { self.ended.get().cloned() } else { None }
+    }
+
+    /// What an error of the log means for the cask: a sync that failed poisons it, a folder that is gone ends it.
+    fn heed(&self, error: Error) -> Error {
+        if error.is_failed_sync() { self.poison(&error) } else { self.end_if_removed().unwrap_or(error) }
     }
 
     fn discard(&self, unreachable: Unreachable) {
@@ -257,7 +287,7 @@ impl FileBackend {
     fn commit_here(&self, tail: &mut Tail, frame: &mut [u8]) -> Result<()> {
         let written = self.log.append(tail, frame);
         if let Some(error) = written.error {
-            return Err(error);
+            return Err(self.heed(error));
         }
         self.discard(self.index.publish(frame, written.segment, written.offset, Some(&self.cache)));
         Ok(())
@@ -344,7 +374,8 @@ impl FileBackend {
                 count += 1;
             }
             let (group, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));
-            let written = self.log.append(tail, &mut run);
+            let mut written = self.log.append(tail, &mut run);
+            written.error = written.error.map(|error| self.heed(error));
             let mut at = 0;
             for batch in group {
                 let end = at + batch.frame.len();
@@ -393,7 +424,11 @@ impl FileBackend {
         }
         if std::mem::take(&mut tail.rolled) {
             drop(tail);
-            let _ = self.write_manifest();
+            if self.write_manifest().is_err()
+                && let Ok(mut tail) = lock(&self.tail)
+            {
+                tail.rolled = true;
+            }
         }
     }
 
@@ -403,7 +438,7 @@ impl FileBackend {
             let tail = lock(&self.tail)?;
             manifest_file::describe(&self.log, &tail, *generation + 1)
         };
-        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest)?;
+        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest).map_err(|error| self.heed(error))?;
         *generation += 1;
         Ok(())
     }
@@ -424,15 +459,16 @@ impl FileBackend {
     fn end_log(&self) -> Result<()> {
         let mut tail = lock(&self.tail)?;
         tail.closed = true;
-        if tail.is_active() {
-            self.log.append_empty(&mut tail, FrameKind::End)?;
-        } else if tail.unsynced.is_empty() {
-            return Ok(());
-        }
+        // Without its end frame the log is safe all the same, so a failure to write it is told last.
+        let ended = if tail.is_active() { self.log.append_empty(&mut tail, FrameKind::End) } else { Ok(()) };
         self.log.end_segment(&mut tail);
+        if tail.unsynced.is_empty() && !tail.rolled {
+            return ended;
+        }
         drop(tail);
         self.sync()?;
-        self.write_manifest()
+        self.write_manifest()?;
+        ended
     }
 }
 
@@ -468,7 +504,8 @@ impl FileBackend {
                 sink(Some(&value));
                 continue;
             }
-            let Some(value) = self.log.segments.read(account, key, location, wait, &mut memo)? else { return Ok(false) };
+            let found = self.log.segments.read(account, key, location, wait, &mut memo);
+            let Some(value) = found.map_err(|error| self.heed(error))? else { return Ok(false) };
             self.cache.insert(location, value);
             sink(Some(value));
         }

@@ -4,6 +4,8 @@
 //! is cached, no later sync writes it, and it is gone when the cache is. So every frame past the last one known to be on disk
 //! goes to a fresh segment, which is synced before the log opens.
 
+use std::io;
+
 use super::index::Index;
 use super::log::{Log, Tail};
 use super::recover::frame_at;
@@ -12,28 +14,48 @@ use crate::codec::manifest::ManifestEntry;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES};
 use crate::error::{Error, Result};
 
-/// Rewrites all frames past `tail.synced` and makes the tail follow them. Gives the segments that the log then leaves out.
+/// Rewrites all frames past `tail.synced` and makes the tail follow them. Gives the segments that the log then leaves out;
+/// `named` is the newest that the manifest counts on.
+///
+/// The header of the fresh segment cuts the frames off where they were, so it is written last, when they are safe in their
+/// new place.
 ///
 /// # Errors
 /// `Io`; then the log is as it was.
-pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail) -> Result<Vec<u64>> {
+pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail, named: u64) -> Result<Vec<u64>> {
     let mut frames = Vec::new();
     let mut kept: Vec<ManifestEntry> = Vec::new();
-    let mut left_out = Vec::new();
+    let mut needed = 0;
     for entry in &tail.ended {
         let (safe_end, safe_seq) = collect(log, entry, tail.synced, &mut frames)?;
-        if safe_seq.is_none() && !kept.is_empty() {
-            left_out.push(entry.id);
-            continue;
-        }
-        let last_seq = safe_seq.unwrap_or(0);
+        let last_seq = safe_seq.or_else(|| kept.last().map(|last| last.last_seq)).unwrap_or(0);
         kept.push(ManifestEntry { length: safe_end, last_seq, ..*entry });
+        // A segment without frames stays where a later one leads back to it.
+        if safe_seq.is_some() || entry.id <= named {
+            needed = kept.len();
+        }
     }
+    let left_out = kept.split_off(needed).iter().map(|entry| entry.id).collect();
     tail.left = kept.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
     tail.ended = kept;
+    tail.unsynced.clear();
     tail.next_seq = tail.synced + 1;
-    tail.cut = true;
-    log.start_segment(tail)?;
+    let first_id = tail.next_id;
+    if let Err(error) = write_again(log, index, tail, frames) {
+        // The one that may have got its header goes first: the others are nothing without it.
+        for id in first_id..tail.next_id {
+            match log.fs.remove(&log.segments.path(id)) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => break,
+                _ => {}
+            }
+        }
+        return Err(error);
+    }
+    Ok(left_out)
+}
+
+fn write_again(log: &Log, index: &Index, tail: &mut Tail, frames: Vec<Vec<u8>>) -> Result<()> {
+    let (header, file) = log.start_headless_segment(tail)?;
     for mut frame in frames {
         frame::unfinish(&mut frame);
         let written = log.append(tail, &mut frame);
@@ -44,8 +66,9 @@ pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail) -> Result<Vec<
     }
     let plan = tail.begin_sync();
     plan.run(log)?;
+    log.write_header(&*file, &header, true)?;
     tail.end_sync(&plan);
-    Ok(left_out)
+    Ok(())
 }
 
 /// Splits a segment at the last frame known to be on disk: where that one ends, its number, and all frames after it.

@@ -131,6 +131,8 @@ struct Replay<'a> {
     last_seq: u64,
     /// W.
     synced: u64,
+    /// Newest segment that the manifest names.
+    named: u64,
     epoch: u64,
     /// Segments of the log up to where it ends.
     lived: Vec<ManifestEntry>,
@@ -150,6 +152,7 @@ impl<'a> Replay<'a> {
             poisoned,
             last_seq: 0,
             synced: manifest.synced,
+            named: manifest.segments.iter().map(|entry| entry.id).max().unwrap_or(0),
             epoch: 0,
             lived: Vec::new(),
             ended_cleanly: false,
@@ -305,14 +308,18 @@ impl<'a> Replay<'a> {
         tail.left =
             self.lived.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
         tail.ended = self.lived;
-        // A segment without frames may be as new as the last frame, and its header is a link of the line all the same.
+        // A segment without frames may be newer than the last frame known to be on disk, and is a link of the line all the same.
+        let is_empty = |entry: &ManifestEntry| entry.length == SEGMENT_HEADER_BYTES as u64;
         let may_be_unsynced = |entry: &&ManifestEntry| {
-            entry.last_seq > self.synced || (entry.last_seq == self.synced && entry.length == SEGMENT_HEADER_BYTES as u64)
+            entry.last_seq > self.synced || (entry.last_seq == self.synced && is_empty(entry) && entry.id > self.named)
         };
         tail.unsynced = tail.ended.iter().filter(may_be_unsynced).map(|entry| entry.id as u32).collect();
+        // What a killed process left behind is synced in due time, and then the manifest says so.
         tail.names_dirty = !tail.unsynced.is_empty();
+        tail.dirty = tail.names_dirty;
+        tail.rolled = tail.names_dirty;
         if self.poisoned {
-            self.leftovers.extend(reappend(self.log, self.index, &mut tail)?);
+            self.leftovers.extend(reappend(self.log, self.index, &mut tail, self.named)?);
         } else if self.cut {
             // The header that says where the log ends is on disk before anything behind that end is touched.
             tail.cut = true;

@@ -22,11 +22,12 @@ pub fn file_name(id: u32) -> String {
     format!("{id:016x}.seg")
 }
 
-/// Number of the segment with this file name.
+/// Number of the segment with this file name, spelt as [`file_name`] spells it.
 #[must_use]
 pub fn id_of_file_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
-    u64::from_str_radix(digits, 16).ok()
+    let is_ours = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if is_ours { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
 type Descriptors = Cache<(u32, u32), Arc<dyn FsFile>>;

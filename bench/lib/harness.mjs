@@ -1,0 +1,143 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { peers, peersOf } from '../stores/index.mjs'
+import { LaneClient } from './lane-client.mjs'
+import { limits } from './limits.mjs'
+import { median, spread } from './measure.mjs'
+import { workFolder } from './paths.mjs'
+
+const FULL = { rounds: 21, warmups: 2, roundMs: 50 }
+const QUICK = { rounds: 5, warmups: 1, roundMs: 15 }
+
+export const labelOf = peer => (limits[peer] ?? peers[peer]).label
+
+/** Turns round and rotates: over the rounds every lane runs first, last and next to different neighbours. */
+const orderOf = (lanes, round) => {
+  const from = round % lanes.length
+  const order = [...lanes.slice(from), ...lanes.slice(0, from)]
+  return round % 2 ? order.reverse() : order
+}
+
+const plan = (row, options) => {
+  const base = options.quick ? QUICK : FULL
+  const own = row.plan?.(options) ?? {}
+  const planned = { ...base, ...own }
+  if (options.rounds && !row.once) planned.rounds = options.rounds
+  return planned
+}
+
+/** The peers of a row that this run measures, and why others are left out. */
+const choose = (row, options, unavailable) => {
+  const chosen = []
+  const skipped = []
+  for (const peer of row.peers) {
+    if (options.peers && !options.peers.includes(peer)) continue
+    const reason = unavailable[peer]
+    if (reason) skipped.push({ peer, reason })
+    else chosen.push(peer)
+  }
+  return { chosen, skipped }
+}
+
+/** Opens a lane per peer: all in one process, or one process each where peers would slow each other down. */
+const openLanes = async (row, chosen, options, dir, failed) => {
+  const shared = row.isolate ? undefined : new LaneClient()
+  const lanes = []
+  for (const peer of chosen) {
+    const client = shared ?? new LaneClient()
+    try {
+      await client.call('open', { row: row.name, peer, dir, quick: options.quick, shared: !!shared })
+      lanes.push({ peer, client, rounds: [], values: {} })
+    } catch (error) {
+      failed.push({ peer, reason: error.message })
+      if (!shared) await client.close()
+    }
+  }
+  return { lanes, clients: shared ? [shared] : lanes.map(lane => lane.client) }
+}
+
+const record = (lane, { ops, ms, values = {} }) => {
+  lane.rounds.push(ops / ms * 1000)
+  for (const name in values) (lane.values[name] ??= []).push(values[name])
+}
+
+/** Runs one row and returns its medians. */
+export const runRow = async (row, options, unavailable, progress) => {
+  const { chosen, skipped } = choose(row, options, unavailable)
+  const failed = []
+  const started = Date.now()
+  const { rounds, warmups, roundMs } = plan(row, options)
+  const dir = join(workFolder, `${row.name}-${process.pid}`)
+  rmSync(dir, { recursive: true, force: true })
+  mkdirSync(dir, { recursive: true })
+
+  progress(`${row.title}: opening`)
+  const { lanes, clients } = await openLanes(row, chosen, options, dir, failed)
+  const alive = () => lanes.filter(lane => !lane.failure)
+  const attempt = async (lane, work) => {
+    if (lane.failure) return
+    try {
+      await work()
+    } catch (error) {
+      lane.failure = error.message
+      failed.push({ peer: lane.peer, reason: error.message })
+    }
+  }
+  try {
+    for (const lane of lanes) {
+      progress(`${row.title}: warming up ${labelOf(lane.peer)}`)
+      await attempt(lane, async () => {
+        lane.n = await lane.client.call('calibrate', { peer: lane.peer, roundMs })
+        for (let i = 0; i < warmups; i++) await lane.client.call('round', { peer: lane.peer, n: lane.n })
+      })
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const lane of orderOf(alive(), round)) {
+        progress(`${row.title}: round ${round + 1} of ${rounds}, ${labelOf(lane.peer)}`)
+        await attempt(lane, async () => {
+          record(lane, await lane.client.call('round', { peer: lane.peer, n: lane.n }))
+        })
+      }
+    }
+    for (const lane of lanes) {
+      await attempt(lane, async () => {
+        lane.facts = await lane.client.call('finish', { peer: lane.peer })
+      })
+    }
+  } finally {
+    for (const client of clients) await client.close()
+    rmSync(dir, { recursive: true, force: true })
+  }
+
+  const measured = {}
+  for (const lane of alive()) {
+    const values = Object.fromEntries(Object.entries(lane.values).map(([name, all]) => [name, median(all)]))
+    measured[lane.peer] = {
+      median: median(lane.rounds), spread: spread(lane.rounds), rounds: lane.rounds, ...values, ...lane.facts
+    }
+  }
+  return {
+    name: row.name, title: row.title, unit: row.unit, ours: row.ours ?? 'cask',
+    peers: measured, skipped, failed, seconds: (Date.now() - started) / 1000
+  }
+}
+
+/** Peers that cannot run on this machine, with the reason. */
+export const findUnavailable = async sqliteReason => {
+  const unavailable = {}
+  const leaveOut = (module, reason) => {
+    for (const peer of peersOf(module)) unavailable[peer] = reason
+  }
+  if (sqliteReason) leaveOut('sqlite.mjs', sqliteReason)
+  try {
+    await import('lmdb')
+  } catch (error) {
+    leaveOut('lmdb.mjs', `does not load: ${error.message.split('\n')[0]}`)
+  }
+  try {
+    await import('../../index.mjs')
+  } catch (error) {
+    leaveOut('cask.mjs', `does not load, build it first (npm ci && npm run build): ${error.message.split('\n')[0]}`)
+  }
+  return unavailable
+}

@@ -1,0 +1,79 @@
+// The process in which a row runs: it opens the lanes that its parent names and runs one round of one lane at a time.
+import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { join } from 'node:path'
+// Whatever a store does, it does it in a process that has Baileys loaded, and that is not for nothing: with Baileys' protobuf
+// classes in the heap msgpackr decodes sessions three times slower.
+import 'baileys'
+import { openPeer } from '../stores/index.mjs'
+import { limits } from './limits.mjs'
+
+const lanes = new Map()
+const minorGc = () => globalThis.gc?.({ type: 'minor' })
+
+const openLane = async (row, peer, { dir, quick }) => {
+  if (limits[peer]) return limits[peer].open(join(dir, peer))
+  const { default: definition } = await import(new URL(`../rows/${row}.mjs`, import.meta.url))
+  return definition.open({
+    peer,
+    quick,
+    dir: join(dir, peer),
+    openStore: (sub = 'store') => openPeer(peer, join(dir, peer, sub)),
+    /** Every peer hands back what was put in, before it is measured. */
+    same: (actual, expected) => assert.deepStrictEqual(actual, expected, `${peer} returns something else than was set`)
+  })
+}
+
+const timeRound = async (lane, n) => {
+  await lane.before?.()
+  minorGc()
+  const started = performance.now()
+  const own = await lane.run(n)
+  const ms = performance.now() - started
+  await lane.after?.()
+  return { ops: n * (lane.opsPerRun ?? 1), ms, ...own }
+}
+
+/** How many operations fill a round of `roundMs`. A lane of fixed work always does that work once. */
+const calibrate = async (lane, roundMs) => {
+  if (lane.fixed) return 1
+  const step = lane.step ?? 1
+  let n = step
+  for (;;) {
+    const { ms } = await timeRound(lane, n)
+    if (ms >= roundMs / 4) return Math.max(step, Math.round(n * roundMs / ms / step) * step)
+    n *= ms < roundMs / 40 ? 8 : 2
+  }
+}
+
+/** Puts one `AsyncLocalStorage` to use, as Baileys' wrapper does in every process with a socket. */
+const useAsyncLocalStorage = () => new AsyncLocalStorage().run({}, () => {})
+
+const commands = {
+  async open({ row, peer, shared, ...settings }) {
+    if (shared) useAsyncLocalStorage()
+    lanes.set(peer, await openLane(row, peer, settings))
+  },
+  calibrate: ({ peer, roundMs }) => calibrate(lanes.get(peer), roundMs),
+  round: ({ peer, n }) => timeRound(lanes.get(peer), n),
+  async finish({ peer }) {
+    const lane = lanes.get(peer)
+    const facts = await lane.facts?.()
+    await lane.close?.()
+    lanes.delete(peer)
+    return facts
+  },
+  exit() {
+    // Timers of Baileys' caches would keep the process alive.
+    setImmediate(() => process.exit(0))
+  }
+}
+
+process.on('message', async ({ id, command, ...settings }) => {
+  try {
+    process.send({ id, value: await commands[command](settings) })
+  } catch (error) {
+    process.send({ id, error: error?.stack ?? String(error) })
+  }
+})
+process.on('disconnect', () => process.exit(1))

@@ -1,0 +1,84 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+const sorted = values => [...values].sort((a, b) => a - b)
+
+/** The value below which the part `p` of all values lies, interpolated. */
+export const quantile = (values, p) => {
+  const ordered = sorted(values)
+  const at = (ordered.length - 1) * p
+  const low = Math.floor(at)
+  const high = Math.ceil(at)
+  return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+}
+
+export const median = values => quantile(values, 0.5)
+
+/** Half the distance between the quartiles, as a part of the median. */
+export const spread = values => (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values)
+
+const count = folder => {
+  try {
+    return readdirSync(folder).length
+  } catch {
+    return undefined
+  }
+}
+
+/** Threads of this process; undefined where the system has no /proc. */
+export const threads = () => count('/proc/self/task')
+
+/** Open file descriptors of this process; undefined where the system has no /proc. */
+export const descriptors = () => {
+  const open = count('/proc/self/fd')
+  return open === undefined ? undefined : open - 1 // the folder itself was open while it was read
+}
+
+/** Resident memory once V8 has collected what it can. */
+export const residentBytes = async () => {
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc()
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return process.memoryUsage.rss()
+}
+
+/** Bytes that the files under `folder` take: as allocated by the file system, and as their lengths say. */
+export const diskBytes = folder => {
+  let allocated = 0
+  let length = 0
+  let files = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue
+    const stat = statSync(join(entry.parentPath ?? entry.path, entry.name))
+    allocated += stat.blocks * 512
+    length += stat.size
+    files++
+  }
+  return { allocated, length, files }
+}
+
+const AWAIT_ROUND_MS = 5
+const AWAIT_ROUNDS = 41
+
+const nothing = async () => {}
+
+const timeAwaits = async n => {
+  const started = performance.now()
+  for (let i = 0; i < n; i++) await nothing()
+  return performance.now() - started
+}
+
+/** Nanoseconds that one `await` of an async function takes which has nothing to do with any store, at best. */
+export const awaitNs = () => new Promise((resolve, reject) => {
+  // A turn of its own: what an `await` costs also depends on whether its async context began before the first AsyncLocalStorage.
+  setImmediate(() => bestAwait().then(resolve, reject))
+})
+
+const bestAwait = async () => {
+  let n = 1000
+  while (await timeAwaits(n) < AWAIT_ROUND_MS) n *= 2
+  let best = Infinity
+  for (let round = 0; round < AWAIT_ROUNDS; round++) best = Math.min(best, await timeAwaits(n) * 1e6 / n)
+  return best
+}

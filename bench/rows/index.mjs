@@ -1,0 +1,29 @@
+import accounts from './accounts.mjs'
+import folders from './folders.mjs'
+import get30Sessions from './get-30-sessions.mjs'
+import getBuffer from './get-buffer.mjs'
+import getSession from './get-session.mjs'
+import lidMappings from './lid-mappings.mjs'
+import limits from './limits.mjs'
+import ltHashGet from './lt-hash-get.mjs'
+import ltHashSet from './lt-hash-set.mjs'
+import messages from './messages.mjs'
+import preKeysGet from './pre-keys-get.mjs'
+import preKeysSet from './pre-keys-set.mjs'
+import setSession from './set-session.mjs'
+import setSession64 from './set-session-64.mjs'
+import setSessionPower from './set-session-power.mjs'
+import setSessionPower64 from './set-session-power-64.mjs'
+import transaction from './transaction.mjs'
+
+/**
+ * The workloads in the order of a run. A row is
+ *
+ *   { name, title, unit, peers, open(context) -> lane, ours?, isolate?, once?, plan?, describe?, figures? }
+ *
+ * and a lane, one per peer, `{ run(n), before?, after?, facts?, close?, opsPerRun?, step?, fixed? }`.
+ */
+export const rows = [
+  limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, transaction,
+  messages, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, accounts, folders
+]

@@ -1,0 +1,35 @@
+/**
+ * The peers by name. Every module of this folder exports one function:
+ *
+ *   open(dir, options) -> { account(name) -> keys { get, set }, transactional(keys) -> keys with transaction, close() }
+ *
+ * `account` gives the store as a user would hand it to Baileys; `transactional` what Baileys' Signal code then works on.
+ */
+export const peers = {
+  cask: { module: 'cask.mjs', label: 'cask' },
+  'cask-power': { module: 'cask.mjs', options: { durability: 'power' }, label: 'cask, power' },
+  'cask-wrapped': { module: 'cask.mjs', options: { wrapped: true }, label: "cask under Baileys' wrapper" },
+  map: { module: 'map.mjs', label: 'plain Map' },
+  'multi-file': { module: 'multi-file.mjs', label: 'multi-file' },
+  'multi-file-cached': { module: 'multi-file.mjs', options: { cached: true }, label: 'multi-file + cache' },
+  'sqlite-normal': { module: 'sqlite.mjs', options: { synchronous: 'NORMAL' }, label: 'better-sqlite3 NORMAL' },
+  'sqlite-full': { module: 'sqlite.mjs', options: { synchronous: 'FULL' }, label: 'better-sqlite3 FULL' },
+  'lmdb-flushed': { module: 'lmdb.mjs', options: { flushed: true }, label: 'lmdb flushed' },
+  'lmdb-nosync': { module: 'lmdb.mjs', options: { noSync: true }, label: 'lmdb no sync' },
+  'lmdb-nosync-blocking': {
+    module: 'lmdb.mjs', options: { noSync: true, blocking: true }, label: 'lmdb no sync, blocking'
+  },
+  'lmdb-msgpack': {
+    module: 'lmdb.mjs', options: { noSync: true, encoding: 'default' }, label: 'lmdb, default encoding'
+  }
+}
+
+/** Opens the store of one peer in `dir`. */
+export const openPeer = async (name, dir) => {
+  const { module, options } = peers[name]
+  const { open } = await import(new URL(module, import.meta.url))
+  return open(dir, options ?? {})
+}
+
+/** The peers whose module is `module`. */
+export const peersOf = module => Object.keys(peers).filter(name => peers[name].module === module)

@@ -1,0 +1,208 @@
+//! What a disk may show after a crash.
+//!
+//! A kill of the process loses nothing that was written. A loss of power keeps what was synced; of the rest it may keep
+//! any part, in any order: whole writes, sectors of 512 bytes, names of the folder.
+
+use std::collections::BTreeMap;
+
+use super::disk::{Event, FileId, Image, overwrite};
+
+const SECTOR: usize = 512;
+
+/// A small repeatable source of chance (splitmix64).
+#[derive(Debug, Clone)]
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    pub fn flip(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+}
+
+/// Which of the changes that were not synced survive.
+#[derive(Debug, Clone)]
+pub enum Loss {
+    All,
+    Nothing,
+    DataOnly,
+    NamesOnly,
+    /// Each write and each change of a name by chance.
+    Some(Chance),
+    /// Each sector of each write and each change of a name by chance.
+    Torn(Chance),
+}
+
+impl Loss {
+    /// The states that are looked at for one cut.
+    pub fn variety(seed: u64) -> Vec<Self> {
+        vec![
+            Self::All,
+            Self::Nothing,
+            Self::DataOnly,
+            Self::NamesOnly,
+            Self::Some(Chance(seed)),
+            Self::Some(Chance(!seed)),
+            Self::Torn(Chance(seed ^ 0x5555)),
+            Self::Torn(Chance(seed ^ 0xAAAA)),
+        ]
+    }
+
+    fn keeps_name(&mut self) -> bool {
+        match self {
+            Self::All | Self::NamesOnly => false,
+            Self::Nothing | Self::DataOnly => true,
+            Self::Some(chance) | Self::Torn(chance) => chance.flip(),
+        }
+    }
+
+    fn keeps_change(&mut self) -> bool {
+        match self {
+            Self::All | Self::DataOnly => false,
+            Self::Nothing | Self::NamesOnly => true,
+            Self::Some(chance) | Self::Torn(chance) => chance.flip(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Write(usize, std::sync::Arc<[u8]>),
+    SetLen(usize),
+}
+
+impl Change {
+    fn apply(&self, file: &mut Vec<u8>) {
+        match self {
+            Self::Write(offset, bytes) => overwrite(file, *offset, bytes),
+            Self::SetLen(len) => file.resize(*len, 0),
+        }
+    }
+
+    fn apply_with_loss(&self, file: &mut Vec<u8>, loss: &mut Loss) {
+        let Self::Write(offset, bytes) = self else {
+            if loss.keeps_change() {
+                self.apply(file);
+            }
+            return;
+        };
+        if !matches!(loss, Loss::Torn(_)) {
+            if loss.keeps_change() {
+                self.apply(file);
+            }
+            return;
+        }
+        let mut from = 0;
+        while from < bytes.len() {
+            let to = ((offset + from) / SECTOR * SECTOR + SECTOR - offset).min(bytes.len());
+            if loss.keeps_change() {
+                overwrite(file, offset + from, &bytes[from..to]);
+            }
+            from = to;
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    safe: Vec<u8>,
+    pending: Vec<Change>,
+    /// Pages that a failed sync marked clean: no later sync writes them.
+    forgotten: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+enum Naming {
+    Link(String, FileId),
+    Unlink(String),
+    Move(String, String, FileId),
+}
+
+impl Naming {
+    fn apply(&self, names: &mut BTreeMap<String, FileId>) {
+        match self {
+            Self::Link(name, file) => {
+                names.insert(name.clone(), *file);
+            }
+            Self::Unlink(name) => {
+                names.remove(name);
+            }
+            Self::Move(from, to, file) => {
+                if names.get(from) == Some(file) {
+                    names.remove(from);
+                }
+                names.insert(to.clone(), *file);
+            }
+        }
+    }
+}
+
+/// The folder after a loss of power that came after these events.
+pub fn after_power_loss(base: &Image, events: &[Event], mut loss: Loss) -> Image {
+    let mut safe_names: BTreeMap<String, FileId> = base.keys().cloned().zip(0..).collect();
+    let mut live_names = safe_names.clone();
+    // With each, whether a failed sync has made the kernel forget it.
+    let mut namings: Vec<(Naming, bool)> = Vec::new();
+    let mut files: BTreeMap<FileId, Contents> =
+        base.values().enumerate().map(|(file, bytes)| (file, Contents { safe: bytes.clone(), ..Contents::default() })).collect();
+    for event in events {
+        match event {
+            Event::Create { file, name } => namings.push((Naming::Link(name.clone(), *file), false)),
+            Event::Remove { name } => namings.push((Naming::Unlink(name.clone()), false)),
+            Event::Rename { from, to } => namings.push((Naming::Move(from.clone(), to.clone(), live_names[from]), false)),
+            Event::SyncFolder => {
+                namings.iter().filter(|(_, forgotten)| !forgotten).for_each(|(naming, _)| naming.apply(&mut safe_names));
+                namings.retain(|(_, forgotten)| *forgotten);
+            }
+            Event::SyncFolderFailed => namings.iter_mut().for_each(|(_, forgotten)| *forgotten = true),
+            Event::Write { file, offset, bytes } => {
+                files.entry(*file).or_default().pending.push(Change::Write(*offset, bytes.clone()));
+            }
+            Event::SetLen { file, len } => files.entry(*file).or_default().pending.push(Change::SetLen(*len)),
+            Event::Sync { file } => {
+                let contents = files.entry(*file).or_default();
+                let Contents { safe, pending, .. } = contents;
+                pending.drain(..).for_each(|change| change.apply(safe));
+            }
+            Event::SyncFailed { file } => {
+                let Contents { pending, forgotten, .. } = files.entry(*file).or_default();
+                forgotten.append(pending);
+            }
+            Event::Note(_) => {}
+        }
+        match event {
+            Event::Create { file, name } => Naming::Link(name.clone(), *file).apply(&mut live_names),
+            Event::Remove { name } => Naming::Unlink(name.clone()).apply(&mut live_names),
+            Event::Rename { from, to } => Naming::Move(from.clone(), to.clone(), live_names[from]).apply(&mut live_names),
+            _ => {}
+        }
+    }
+    for (naming, _) in namings {
+        if loss.keeps_name() {
+            naming.apply(&mut safe_names);
+        }
+    }
+    for contents in files.values_mut() {
+        let Contents { safe, pending, forgotten } = contents;
+        for change in forgotten.iter().chain(&*pending) {
+            change.apply_with_loss(safe, &mut loss);
+        }
+    }
+    safe_names.into_iter().map(|(name, file)| (name, files.remove(&file).unwrap_or_default().safe)).collect()
+}
+
+/// The folder after a kill of the process that came after these events.
+pub fn after_kill(base: &Image, events: &[Event]) -> Image {
+    after_power_loss(base, events, Loss::Nothing)
+}

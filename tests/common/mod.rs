@@ -1,0 +1,9 @@
+//! What the integration tests share: a disk that can lose what was not synced, a model, and short ways to drive a backend.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+pub mod disk;
+pub mod drive;
+pub mod loss;
+pub mod model;
+pub mod workload;

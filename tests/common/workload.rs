@@ -1,0 +1,253 @@
+//! Workloads on a file backend, with what is promised noted at each step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use baileys_cask::backend::Applied;
+use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
+use baileys_cask::backend::{Backend, Completion};
+use baileys_cask::store::{Store, Transaction};
+
+use super::disk::{Disk, Event, Note};
+use super::drive::{self, Started};
+use super::loss::Chance;
+use super::model::{Change, Changes, Records, creds, delete, named, put};
+
+/// One thing that is done to a cask.
+#[derive(Debug, Clone)]
+pub enum Step {
+    Batch(Changes),
+    /// Handed over one after the other before the first is waited for.
+    AtOnce(Vec<Changes>),
+    /// The parts are set by a transaction, every second one by a transaction inside it.
+    Transaction(Vec<Changes>),
+    Flush,
+    /// Waits for the regular sync and its mark; needs a short sync interval.
+    Tick,
+    Close,
+    /// Goes away without closing, as a killed process does.
+    Vanish,
+}
+
+/// A workload that ran to its end, with everything that happened on the way.
+pub struct Run {
+    pub disk: Disk,
+    pub options: FileOptions,
+    /// The records after each number of batches.
+    pub states: Vec<Records>,
+    backend: Option<Arc<FileBackend>>,
+}
+
+impl Run {
+    pub fn new(options: FileOptions) -> Self {
+        Self { disk: Disk::default(), options, states: vec![Records::new()], backend: None }
+    }
+
+    pub fn backend(&mut self) -> Arc<FileBackend> {
+        let (disk, options) = (&self.disk, &self.options);
+        Arc::clone(self.backend.get_or_insert_with(|| drive::open(disk, options).unwrap()))
+    }
+
+    pub fn vanish(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            drive::vanish(backend);
+        }
+    }
+
+    fn issue(&mut self, batch: &Changes) -> usize {
+        let mut next = self.states.last().unwrap().clone();
+        batch.apply(&mut next);
+        self.states.push(next);
+        let number = self.states.len() - 1;
+        self.disk.note(Note::Issued(number));
+        number
+    }
+
+    fn acknowledged(&self, number: usize) {
+        self.disk.note(Note::Acknowledged(number));
+        if self.options.durability == Durability::Power {
+            self.disk.note(Note::Safe(number));
+        }
+    }
+
+    pub fn batch(&mut self, batch: &Changes) {
+        let backend = self.backend();
+        let number = self.issue(batch);
+        drive::apply(&*backend, batch).unwrap();
+        self.acknowledged(number);
+    }
+
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Batch(batch) => self.batch(batch),
+            Step::AtOnce(batches) => {
+                let backend = self.backend();
+                let started: Vec<(usize, Started)> =
+                    batches.iter().map(|batch| (self.issue(batch), drive::start(&*backend, batch))).collect();
+                for (number, started) in started {
+                    started.wait().unwrap();
+                    self.acknowledged(number);
+                }
+            }
+            Step::Transaction(parts) => {
+                let account = &parts[0].account;
+                let whole = Changes::new(account, parts.iter().flat_map(|part| part.changes.clone()).collect::<Vec<_>>());
+                let store = Arc::new(Store::new(None, self.backend()));
+                let number = self.issue(&whole);
+                transact(&store, account, parts);
+                self.acknowledged(number);
+            }
+            Step::Flush => {
+                let number = self.states.len() - 1;
+                drive::flush(&*self.backend()).unwrap();
+                self.disk.note(Note::Safe(number));
+            }
+            Step::Tick => {
+                let number = self.states.len() - 1;
+                self.disk.wait_until("a mark", ends_with_mark);
+                self.disk.note(Note::Safe(number));
+            }
+            Step::Close => {
+                let number = self.states.len() - 1;
+                self.backend().close().unwrap();
+                self.backend = None;
+                self.disk.note(Note::Safe(number));
+            }
+            Step::Vanish => self.vanish(),
+        }
+    }
+
+    pub fn steps(mut self, steps: &[Step]) -> Self {
+        steps.iter().for_each(|step| self.step(step));
+        self.vanish();
+        self
+    }
+}
+
+fn transact(store: &Arc<Store>, account: &str, parts: &[Changes]) {
+    let no_wait = || -> Box<dyn FnOnce() + Send> { panic!("nobody else holds the label") };
+    let account = store.account(account).unwrap();
+    let outer = Transaction::begin(store, &account, None, Some("label"), no_wait).unwrap().transaction;
+    for (position, part) in parts.iter().enumerate() {
+        if position % 2 == 0 {
+            outer.set(&part.pack()).unwrap();
+        } else {
+            let inner = Transaction::begin(store, &account, Some(&outer), Some("label"), no_wait).unwrap().transaction;
+            inner.set(&part.pack()).unwrap();
+            commit(&inner);
+        }
+    }
+    commit(&outer);
+}
+
+/// Commits and waits.
+pub fn commit(transaction: &Arc<Transaction>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let applied = transaction.commit(&mut || -> Completion {
+        let sender = sender.clone();
+        Box::new(move |outcome| drop(sender.send(outcome)))
+    });
+    match applied {
+        Applied::Now(outcome) => outcome.unwrap(),
+        Applied::Later => receiver.recv_timeout(super::disk::PATIENCE).unwrap().unwrap(),
+    }
+}
+
+/// Whether a mark is the last thing written to a segment.
+pub fn ends_with_mark(events: &[Event]) -> bool {
+    const MARK_BYTES: usize = 32;
+    let names: BTreeMap<usize, &str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Create { file, name } => Some((*file, name.as_str())),
+            _ => None,
+        })
+        .collect();
+    let last = events.iter().rev().find_map(|event| match event {
+        Event::Write { file, bytes, .. } if names.get(file).is_some_and(|name| name.ends_with(".seg")) => Some(bytes.len()),
+        _ => None,
+    });
+    last == Some(MARK_BYTES)
+}
+
+/// Sets, deletes, creds, a transaction, clear, drop, segments that end, a clean close, a kill and two reopens.
+pub fn everything() -> Vec<Step> {
+    let one = |account: &str, changes: &[Change]| Step::Batch(Changes::new(account, changes));
+    let big = [7; 700];
+    vec![
+        one("a", &[put("s1", "one"), put("s2", "two"), creds("me")]),
+        one("b", &[put("s1", "other account"), Change::Put(named("odd", "x"), b"y".to_vec())]),
+        one("a", &[put("s1", "one again"), delete("s2")]),
+        Step::Flush,
+        one("a", &[put("s3", big)]),
+        one("a", &[put("s4", big), put("s5", "five")]),
+        Step::AtOnce(vec![
+            Changes::new("a", [put("s6", "a")]),
+            Changes::new("b", [put("s6", big)]),
+            Changes::new("a", [put("s6", "b"), put("s7", "c")]),
+            Changes::new("a", [delete("s7")]),
+        ]),
+        Step::Vanish,
+        one("a", &[put("s8", "after a kill")]),
+        Step::Flush,
+        Step::Transaction(vec![
+            Changes::new("a", [put("t1", "outer"), put("t2", "outer")]),
+            Changes::new("a", [put("t2", "inner"), delete("s1")]),
+            Changes::new("a", [put("t3", big)]),
+        ]),
+        one("a", &[Change::Clear]),
+        one("a", &[put("s1", "after clear"), creds("still me")]),
+        Step::Close,
+        one("a", &[put("s2", "after close")]),
+        one("b", &[Change::Drop]),
+        one("b", &[put("s1", "after drop")]),
+        Step::Vanish,
+        one("c", &[put("huge", [9; 3000])]),
+        Step::Flush,
+        one("a", &[delete("s1"), put("s9", "last")]),
+        one("a", &[Change::Drop]),
+        Step::Close,
+        one("a", &[put("s1", "back")]),
+    ]
+}
+
+/// A workload by chance.
+pub fn random(seed: u64, length: usize) -> Vec<Step> {
+    let mut chance = Chance(seed);
+    (0..length)
+        .map(|_| match chance.below(20) {
+            0 => Step::Flush,
+            1 => Step::Close,
+            2 => Step::Vanish,
+            3 | 4 => Step::AtOnce((0..3).map(|_| random_batch(&mut chance)).collect()),
+            5 => {
+                let part = random_batch(&mut chance);
+                let more = Changes { account: part.account.clone(), ..random_batch(&mut chance) };
+                let is_drop = |part: &Changes| part.changes.contains(&Change::Drop);
+                if is_drop(&part) || is_drop(&more) { Step::Batch(part) } else { Step::Transaction(vec![part, more]) }
+            }
+            _ => Step::Batch(random_batch(&mut chance)),
+        })
+        .collect()
+}
+
+fn random_batch(chance: &mut Chance) -> Changes {
+    let account = ["a", "b"][chance.below(2)];
+    if chance.below(12) == 0 {
+        let change = if chance.flip() { Change::Clear } else { Change::Drop };
+        return Changes::new(account, [change, put("after", chance.next().to_le_bytes())]);
+    }
+    let count = 1 + chance.below(4);
+    let changes: Vec<Change> = (0..count)
+        .map(|_| {
+            let id = chance.below(6).to_string();
+            match chance.below(6) {
+                0 => delete(&id),
+                1 => creds(chance.next().to_le_bytes()),
+                2 => put(&id, vec![chance.next() as u8; chance.below(900)]),
+                _ => put(&id, chance.next().to_le_bytes()),
+            }
+        })
+        .collect();
+    Changes::new(account, changes)
+}

@@ -1,0 +1,311 @@
+//! Every operation of the log is cut, in the ways a disk may lose what was not synced.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use baileys_cask::backend::file::{Durability, FileOptions};
+
+use common::disk::{Disk, Event, Image, Note};
+use common::drive::{self, BOOT, options, records, set};
+use common::loss::{Chance, Loss, after_power_loss};
+use common::model::{Changes, Records, put, session};
+use common::workload::{Run, Step, everything, random};
+
+/// How many batches must and may be there.
+type Range = RangeInclusive<usize>;
+
+fn expected(events: &[Event], is_power_loss: bool) -> Range {
+    let (mut issued, mut must) = (0, 0);
+    for event in events {
+        match event {
+            Event::Note(Note::Issued(number)) => issued = *number,
+            Event::Note(Note::Safe(number)) => must = must.max(*number),
+            Event::Note(Note::Acknowledged(number)) if !is_power_loss => must = must.max(*number),
+            _ => {}
+        }
+    }
+    must..=issued
+}
+
+/// A folder at some moment: what is on disk, and what has happened since without being safe.
+#[derive(Clone)]
+struct Scene {
+    base: Image,
+    events: Vec<Event>,
+    durability: Durability,
+    boot: u8,
+    /// States of the records that must be found one of, by number of batches.
+    range: Range,
+    /// The same, should the power go.
+    range_without_power: Range,
+    context: String,
+}
+
+impl Scene {
+    fn options(&self) -> FileOptions {
+        FileOptions { boot_id: [self.boot; 16], ..options(self.durability) }
+    }
+
+    /// The process is killed after these events.
+    fn killed(&self, events: &[Event], what: &str) -> Self {
+        Self { events: events.to_vec(), context: format!("{}, {what}", self.context), ..self.clone() }
+    }
+
+    /// The power goes after these events.
+    fn without_power(&self, events: &[Event], loss: Loss, what: &str) -> Self {
+        let context = format!("{}, {what}, {loss:?}", self.context);
+        Self {
+            base: after_power_loss(&self.base, events, loss),
+            events: Vec::new(),
+            boot: self.boot + 1,
+            range: self.range_without_power.clone(),
+            context,
+            ..self.clone()
+        }
+    }
+
+    /// Opens the folder and demands one of the states; then writes, goes away, and demands that too. Gives the events of
+    /// the folder up to when it was open.
+    fn demand(&self, states: &[Records]) -> Vec<Event> {
+        let context = &self.context;
+        let disk = Disk::resume(&self.base, &self.events);
+        let backend = drive::open(&disk, &self.options()).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let opened = disk.events();
+        let found = records(&*backend).unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert!(
+            self.range.clone().any(|number| states[number] == found),
+            "{context}: wanted one of the states {:?}, found {:?}",
+            self.range,
+            states.iter().position(|state| *state == found).ok_or(&found)
+        );
+        let mut with_marker = found;
+        let marker = Changes::new("marker", [put("written", "after the crash")]);
+        marker.apply(&mut with_marker);
+        set(&*backend, "marker", &marker.changes).unwrap_or_else(|error| panic!("{context}: {error}"));
+        drive::vanish(backend);
+        let after = disk.events();
+        let mut again = vec![self.killed(&after, "killed after a write")];
+        if self.durability == Durability::Power {
+            again.push(self.without_power(&after, Loss::All, "power loss after a write"));
+        }
+        for scene in again {
+            let disk = Disk::resume(&scene.base, &scene.events);
+            let backend = drive::open(&disk, &scene.options()).unwrap_or_else(|error| panic!("{}: {error}", scene.context));
+            assert!(records(&*backend).unwrap() == with_marker, "{}: not what was there before", scene.context);
+        }
+        opened
+    }
+
+    /// Demands the same of what is left when opening is cut short.
+    fn demand_with_cut_recovery(&self, states: &[Records], seed: u64) {
+        let opened = self.demand(states);
+        for cut in self.events.len()..=opened.len() {
+            self.killed(&opened[..cut], &format!("recovery killed at {cut}")).demand(states);
+            for loss in [Loss::All, Loss::Some(Chance(seed ^ cut as u64)), Loss::Torn(Chance(seed ^ cut as u64))] {
+                self.without_power(&opened[..cut], loss, &format!("recovery without power at {cut}")).demand(states);
+            }
+        }
+    }
+}
+
+/// The positions before each change, and the end.
+fn cuts(events: &[Event]) -> impl Iterator<Item = usize> {
+    (0..=events.len()).filter(|at| !matches!(events.get(*at), Some(Event::Note(_))))
+}
+
+fn scene(run: &Run, cut: usize, what: &str) -> Scene {
+    let events = run.disk.events()[..cut].to_vec();
+    Scene {
+        base: Image::new(),
+        durability: run.options.durability,
+        boot: BOOT[0],
+        range: expected(&events, false),
+        range_without_power: expected(&events, true),
+        context: format!("{what}, {:?}, cut at {cut}", run.options.durability),
+        events,
+    }
+}
+
+fn demand_after_power_loss(run: &Run, what: &str, seed: u64, with_recovery: bool) {
+    for cut in cuts(&run.disk.events()) {
+        let scene = scene(run, cut, what);
+        for loss in Loss::variety(seed ^ ((cut as u64) << 8)) {
+            let lost = scene.without_power(&scene.events, loss, "power loss");
+            if with_recovery {
+                lost.demand_with_cut_recovery(&run.states, seed);
+            } else {
+                lost.demand(&run.states);
+            }
+        }
+    }
+}
+
+fn demand_after_kill(run: &Run, what: &str, seed: u64, with_recovery: bool) {
+    let events = run.disk.events();
+    let mut chance = Chance(seed);
+    for cut in cuts(&events) {
+        let mut scene = scene(run, cut, what);
+        // A kill may also come in the middle of a write.
+        if let Some(Event::Write { file, offset, bytes }) = events.get(cut) {
+            let part = chance.below(bytes.len() + 1);
+            scene.events.push(Event::Write { file: *file, offset: *offset, bytes: bytes[..part].into() });
+        }
+        if with_recovery {
+            scene.demand_with_cut_recovery(&run.states, seed);
+        } else {
+            scene.demand(&run.states);
+        }
+    }
+}
+
+/// Whether the newest segment's header was on disk, and its name, by the end of these events.
+fn newest_header_is_on_disk(events: &[Event]) -> bool {
+    let is_segment = |event: &Event| matches!(event, Event::Create { name, .. } if name.ends_with(".seg"));
+    let Some(created) = events.iter().rposition(is_segment) else { return false };
+    let Event::Create { file: newest, .. } = events[created] else { return false };
+    let rest = &events[created..];
+    let synced = rest.iter().position(|event| matches!(event, Event::Sync { file } if *file == newest));
+    synced.is_some_and(|at| rest[at..].iter().any(|event| matches!(event, Event::SyncFolder)))
+}
+
+// The header that says where the log leaves off is the commit point of a cut: what it cuts off goes only after it is safe.
+#[test]
+fn leftovers_are_removed_only_after_the_header_that_cuts_them_off_is_on_disk() {
+    let run = Run::new(options(Durability::Process)).steps(&everything());
+    let mut removed = 0;
+    for cut in cuts(&run.disk.events()) {
+        for loss in Loss::variety(cut as u64) {
+            let lost = scene(&run, cut, "everything").without_power(&run.disk.events()[..cut], loss, "power loss");
+            let opened = lost.demand(&run.states);
+            for (at, event) in opened.iter().enumerate() {
+                if matches!(event, Event::Remove { name } if name.ends_with(".seg")) {
+                    removed += 1;
+                    assert!(newest_header_is_on_disk(&opened[..at]), "{}: {opened:?}", lost.context);
+                }
+            }
+        }
+    }
+    assert!(removed > 20, "{removed} leftovers");
+}
+
+const LEVELS: [Durability; 2] = [Durability::Process, Durability::Power];
+
+#[test]
+fn a_loss_of_power_at_any_operation_leaves_a_prefix_with_all_that_was_promised() {
+    for level in LEVELS {
+        let run = Run::new(options(level)).steps(&everything());
+        demand_after_power_loss(&run, "everything", 1, false);
+    }
+}
+
+#[test]
+fn a_kill_at_any_operation_leaves_a_prefix_with_all_that_was_acknowledged() {
+    for level in LEVELS {
+        let run = Run::new(options(level)).steps(&everything());
+        demand_after_kill(&run, "everything", 2, false);
+    }
+}
+
+// Opening cuts and removes; a crash in the middle of that must not cost more than the first one did.
+#[test]
+fn a_crash_while_opening_after_a_loss_of_power_loses_nothing_more() {
+    for level in LEVELS {
+        let run = Run::new(options(level)).steps(&everything());
+        demand_after_power_loss(&run, "everything", 3, true);
+    }
+}
+
+// After a kill the unsynced bytes are there to be read, and may still go with the power.
+#[test]
+fn a_crash_while_opening_after_a_kill_loses_nothing_more() {
+    for level in LEVELS {
+        let run = Run::new(options(level)).steps(&everything());
+        demand_after_kill(&run, "everything", 4, true);
+    }
+}
+
+#[test]
+fn workloads_by_chance_survive_every_cut() {
+    for seed in 0..12 {
+        for level in LEVELS {
+            let run = Run::new(options(level)).steps(&random(seed, 30));
+            demand_after_power_loss(&run, &format!("random {seed}"), seed, false);
+            demand_after_kill(&run, &format!("random {seed}"), seed, false);
+        }
+    }
+}
+
+// Marks and manifests are written between commits by the writer thread, at moments that nobody chooses.
+#[test]
+fn syncs_and_marks_in_the_background_survive_every_cut() {
+    for level in LEVELS {
+        let mut run = Run::new(FileOptions { sync_interval: Duration::ZERO, ..options(level) });
+        for (position, step) in everything().iter().enumerate() {
+            let is_batch = matches!(step, Step::Batch(_) | Step::AtOnce(_) | Step::Transaction(_));
+            run.step(step);
+            if is_batch && position % 2 == 0 {
+                run.step(&Step::Tick);
+            }
+        }
+        run.vanish();
+        demand_after_power_loss(&run, "background", 5, false);
+        demand_after_kill(&run, "background", 6, false);
+    }
+}
+
+// Each writer has its own account, so its batches are a sequence of which a prefix has to be there.
+#[test]
+fn writers_in_several_threads_lose_nothing_that_was_acknowledged() {
+    const WRITERS: usize = 3;
+    const BATCHES: usize = 12;
+    let number = |writer: usize, count: usize| writer * 1000 + count;
+    for level in LEVELS {
+        let disk = Disk::default();
+        let backend = drive::open(&disk, &FileOptions { sync_interval: Duration::ZERO, ..options(level) }).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (disk, backend) = (&disk, &backend);
+                scope.spawn(move || {
+                    for count in 1..=BATCHES {
+                        disk.note(Note::Issued(number(writer, count)));
+                        let value = [count as u8; 90];
+                        set(&**backend, &writer.to_string(), &[put("x", value), put("y", value)]).unwrap();
+                        disk.note(Note::Acknowledged(number(writer, count)));
+                    }
+                });
+            }
+        });
+        drive::vanish(backend);
+        let events = disk.events();
+        for cut in 0..=events.len() {
+            let noted = |note: fn(usize) -> Note, writer: usize| {
+                let is_noted = |count: &usize| {
+                    events[..cut]
+                        .iter()
+                        .any(|event| matches!(event, Event::Note(found) if *found == note(number(writer, *count))))
+                };
+                (1..=BATCHES).rev().find(is_noted).unwrap_or(0)
+            };
+            let losses = Loss::variety(cut as u64).into_iter().map(|loss| (loss, false));
+            for (loss, is_kill) in losses.chain([(Loss::Nothing, true)]) {
+                let image = after_power_loss(&Image::new(), &events[..cut], loss.clone());
+                let boot_id = if is_kill { BOOT } else { [2; 16] };
+                let context = format!("{level:?}, cut at {cut}, {loss:?}, kill {is_kill}");
+                let again = drive::open(&Disk::new(&image), &FileOptions { boot_id, ..options(level) })
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
+                let found = records(&*again).unwrap();
+                for writer in 0..WRITERS {
+                    let account = found.get(&writer.to_string());
+                    let [x, y] = ["x", "y"].map(|id| account.map_or(0, |records| usize::from(records[&session(id)][0])));
+                    let must = if is_kill || level == Durability::Power { noted(Note::Acknowledged, writer) } else { 0 };
+                    assert_eq!(x, y, "{context}: a torn batch");
+                    assert!((must..=noted(Note::Issued, writer)).contains(&x), "{context}: {x}, at least {must}");
+                }
+            }
+        }
+    }
+}

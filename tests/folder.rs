@@ -1,0 +1,534 @@
+//! Folders on the real file system: what is refused, who holds one, and what is open in this process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use baileys_cask::backend::Backend;
+use baileys_cask::backend::file::Durability;
+use baileys_cask::backend::file::folder::Folder;
+use baileys_cask::error::{Error, ErrorKind, Fact};
+use baileys_cask::store::registry::{self, OpenRequest, Place, StoreHandle};
+
+use common::disk::PATIENCE;
+use common::drive::{get, records, set};
+use common::model::{put, session};
+
+fn at(path: &Path) -> OpenRequest {
+    OpenRequest { place: Place::Folder(path.into()), durability: None, sync_interval: None, cache_bytes: None }
+}
+
+fn open(path: &Path) -> StoreHandle {
+    registry::open(&at(path)).unwrap()
+}
+
+fn backend(handle: &StoreHandle) -> &dyn Backend {
+    handle.store().backend()
+}
+
+fn refusal(path: &Path) -> Error {
+    registry::open(&at(path)).map(|_| ()).unwrap_err()
+}
+
+fn text<'a>(error: &'a Error, key: &str) -> Option<&'a str> {
+    error.facts().iter().find_map(|(name, fact)| match fact {
+        Fact::Text(text) if *name == key => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+/// A folder that does not exist yet, in one that goes away with the test.
+fn new_place() -> (tempfile::TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let path = fs::canonicalize(parent.path()).unwrap().join("cask");
+    (parent, path)
+}
+
+/// Names, contents and modes.
+fn listing(path: &Path) -> BTreeMap<String, (Vec<u8>, u32)> {
+    fs::read_dir(path)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().to_string_lossy().into_owned(), (fs::read(entry.path()).unwrap_or_default(), mode(&entry.path())))
+        })
+        .collect()
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(not(unix))]
+fn mode(_: &Path) -> u32 {
+    0
+}
+
+#[test]
+fn a_file_is_refused_and_unchanged() {
+    let (_parent, path) = new_place();
+    fs::write(&path, "mine").unwrap();
+    let inside = path.join("deeper");
+    for refused in [&path, &inside] {
+        let error = refusal(refused);
+        assert_eq!((error.kind(), text(&error, "argument")), (ErrorKind::InvalidArgument, Some("path")), "{error}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused_and_unchanged() {
+    let files: [&[&str]; 4] =
+        [&["package.json"], &["notes.txt", "lock"], &["creds.json"], &["creds.json", "session-1.json", "lock"]];
+    for names in files {
+        let (_parent, path) = new_place();
+        fs::create_dir(&path).unwrap();
+        for name in names {
+            fs::write(path.join(name), "mine").unwrap();
+        }
+        let before = listing(&path);
+        let error = refusal(&path);
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{names:?}: {error}");
+        assert_eq!(error.message().contains("useMultiFileAuthState"), names.contains(&"creds.json"), "{error}");
+        assert_eq!(listing(&path), before, "{names:?}");
+    }
+}
+
+// The order in which a folder lists its names is the file system's own.
+#[test]
+fn a_cask_stays_a_cask_whatever_else_lies_in_its_folder() {
+    let (_parent, path) = new_place();
+    open(&path).close().unwrap();
+    for name in ["creds.json", "zzz.json", "0", "a.json"] {
+        fs::write(path.join(name), "mine").unwrap();
+    }
+    open(&path).close().unwrap();
+    assert_eq!(fs::read(path.join("creds.json")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_cask_that_lost_its_manifest_is_damaged_and_not_foreign() {
+    let (_parent, path) = new_place();
+    let handle = open(&path);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    handle.close().unwrap();
+    fs::remove_file(path.join("manifest")).unwrap();
+    assert_eq!(refusal(&path).kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn what_a_first_open_left_half_done_is_no_foreign_folder() {
+    for names in [&["lock"][..], &["lock", "owner"], &["lock", "owner", "manifest.tmp"], &["lock", "poisoned"], &["lost+found"]] {
+        let (_parent, path) = new_place();
+        fs::create_dir(&path).unwrap();
+        for name in names {
+            fs::write(path.join(name), "").unwrap();
+        }
+        open(&path).close().unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_and_files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_parent, path) = new_place();
+    let handle = open(&path.join("deeper"));
+    assert!(handle.warnings.is_empty(), "{:?}", handle.warnings);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    let folder = path.join("deeper");
+    assert_eq!((mode(&path), mode(&folder)), (0o700, 0o700));
+    let modes: Vec<(String, u32)> = listing(&folder).into_iter().map(|(name, (_, mode))| (name, mode)).collect();
+    assert_eq!(modes.len(), 4, "{modes:?}");
+    assert!(modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+    handle.close().unwrap();
+    // A folder that was there keeps its mode, and its owner is told.
+    let (_parent, path) = new_place();
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let handle = open(&path);
+    assert_eq!(handle.warnings.len(), 1, "{:?}", handle.warnings);
+    assert_eq!(mode(&path), 0o755);
+    handle.close().unwrap();
+}
+
+#[test]
+fn a_second_hold_in_this_process_is_refused_and_says_so() {
+    let (_parent, path) = new_place();
+    let hold = Folder::prepare(&path).unwrap().hold().unwrap();
+    let error = Folder::prepare(&path).unwrap().hold().map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert_eq!(error.number("pid"), Some(u64::from(std::process::id())));
+    assert!(error.message().contains("another copy"), "{error}");
+    assert!(error.kind().is_retryable());
+    // The registry of this copy did not open it either.
+    assert_eq!(refusal(&path).kind(), ErrorKind::Locked);
+    assert!(hold.is_in_place());
+    hold.release(true);
+    open(&path).close().unwrap();
+}
+
+#[test]
+fn the_owner_file_says_who_holds_the_folder_and_goes_with_the_hold() {
+    let (_parent, path) = new_place();
+    let handle = open(&path);
+    let owner: serde_json::Value = serde_json::from_slice(&fs::read(path.join("owner")).unwrap()).unwrap();
+    assert_eq!(owner["pid"], std::process::id());
+    assert_eq!(owner["version"], env!("CARGO_PKG_VERSION"));
+    assert!(!owner["host"].as_str().unwrap().is_empty());
+    assert_eq!(owner["bootId"].as_str().unwrap().len(), 32);
+    assert!(owner.get("started").is_some());
+    handle.close().unwrap();
+    assert!(!path.join("owner").exists());
+    assert!(path.join("lock").exists(), "the lock file stays for good");
+}
+
+#[test]
+fn a_holder_that_cannot_be_named_is_unknown() {
+    let (_parent, path) = new_place();
+    fs::create_dir(&path).unwrap();
+    let lock = fs::File::create(path.join("lock")).unwrap();
+    lock.lock().unwrap();
+    for owner in ["", "{}", "not json", r#"{"pid":4194999,"host":"","started":1}"#] {
+        fs::write(path.join("owner"), owner).unwrap();
+        let error = refusal(&path);
+        assert_eq!(error.kind(), ErrorKind::Locked, "{owner}");
+        assert!(error.message().contains("unknown") || text(&error, "host").is_some(), "{owner}: {error}");
+    }
+    lock.unlock().unwrap();
+    open(&path).close().unwrap();
+}
+
+/// Not a test: another process that holds a folder until it is killed.
+#[test]
+#[ignore = "run by a_folder_held_by_another_process_is_refused_until_that_one_is_gone"]
+fn holder() {
+    let Some(path) = std::env::var_os("CASK_FOLDER_TO_HOLD") else { return };
+    let handle = open(Path::new(&path));
+    set(backend(&handle), "a", &[put("k", "from the other process")]).unwrap();
+    println!("\nholding");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_folder_held_by_another_process_is_refused_until_that_one_is_gone() {
+    let (_parent, path) = new_place();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "holder", "--ignored", "--nocapture"])
+        .env("CASK_FOLDER_TO_HOLD", &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
+    let error = refusal(&path);
+    assert_eq!((error.kind(), error.number("pid")), (ErrorKind::Locked, Some(u64::from(child.id()))), "{error}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let handle = open(&path);
+    assert_eq!(get(backend(&handle), "a", &session("k")).unwrap(), Some(b"from the other process".to_vec()));
+    assert_eq!(handle.report.cut_bytes, 0);
+    handle.close().unwrap();
+}
+
+#[test]
+fn a_failed_open_lets_the_folder_go() {
+    let (_parent, path) = new_place();
+    open(&path).close().unwrap();
+    let manifest = fs::read(path.join("manifest")).unwrap();
+    fs::write(path.join("manifest"), "damaged").unwrap();
+    for _ in 0..2 {
+        let error = refusal(&path);
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+    assert_eq!(registry::attach(&Place::Folder(path.clone())).map(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
+    fs::write(path.join("manifest"), manifest).unwrap();
+    open(&path).close().unwrap();
+}
+
+// A bot logs out: it removes the folder while the cask is open, and opens the same path again.
+#[test]
+fn a_removed_folder_opens_afresh_and_the_old_store_is_detached() {
+    let (_parent, path) = new_place();
+    let old = open(&path);
+    let second = open(&path);
+    set(backend(&old), "a", &[put("k", "old")]).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let new = open(&path);
+    assert_ne!(new.store().uid(), old.store().uid());
+    assert!(records(backend(&new)).unwrap().is_empty());
+    for stale in [&old, &second] {
+        let errors = [
+            set(backend(stale), "a", &[put("k", "late")]).unwrap_err(),
+            get(backend(stale), "a", &session("k")).unwrap_err(),
+            common::drive::flush(backend(stale)).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.kind(), text(&error, "path")), (ErrorKind::Detached, path.to_str()), "{error}");
+        }
+    }
+    set(backend(&new), "a", &[put("k", "new")]).unwrap();
+    let before = listing(&path);
+    old.close().unwrap();
+    second.close().unwrap();
+    assert_eq!(listing(&path), before, "the old store leaves the new folder alone");
+    assert_eq!(get(backend(&new), "a", &session("k")).unwrap(), Some(b"new".to_vec()));
+    assert_eq!(open(&path).store().uid(), new.store().uid(), "closing the old store did not close the new one");
+    new.close().unwrap();
+}
+
+#[test]
+fn a_replaced_folder_is_another_cask() {
+    let (parent, path) = new_place();
+    let other = parent.path().join("other");
+    let handle = open(&other);
+    set(backend(&handle), "a", &[put("k", "other")]).unwrap();
+    handle.close().unwrap();
+    let old = open(&path);
+    set(backend(&old), "a", &[put("k", "old")]).unwrap();
+    fs::rename(&path, parent.path().join("away")).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let new = open(&path);
+    assert_eq!(get(backend(&new), "a", &session("k")).unwrap(), Some(b"other".to_vec()));
+    assert_eq!(get(backend(&old), "a", &session("k")).unwrap_err().kind(), ErrorKind::Detached);
+    old.close().unwrap();
+    new.close().unwrap();
+}
+
+// The calls that fail because the folder is gone say so, before any sync or open has looked.
+#[test]
+fn a_call_that_fails_in_a_removed_folder_says_why() {
+    let (_parent, path) = new_place();
+    for writes_first in [false, true] {
+        let handle = registry::open(&OpenRequest { cache_bytes: Some(0), ..at(&path) }).unwrap();
+        if writes_first {
+            set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+        }
+        fs::remove_dir_all(&path).unwrap();
+        let error = match writes_first {
+            // The folder's names cannot be synced.
+            true => common::drive::flush(backend(&handle)).unwrap_err(),
+            // A segment cannot be made.
+            false => set(backend(&handle), "a", &[put("k", "v")]).unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
+        handle.close().unwrap();
+    }
+    let handle = open(&path);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    handle.close().unwrap();
+    let handle = registry::open(&OpenRequest { cache_bytes: Some(0), ..at(&path) }).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(get(backend(&handle), "a", &session("k")).unwrap_err().kind(), ErrorKind::Detached);
+    handle.close().unwrap();
+}
+
+#[test]
+fn the_regular_sync_notices_a_removed_folder() {
+    let (_parent, path) = new_place();
+    let handle = registry::open(&OpenRequest { sync_interval: Some(Duration::ZERO), ..at(&path) }).unwrap();
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let error = loop {
+        assert!(Instant::now() < deadline, "nobody noticed");
+        if let Err(error) = set(backend(&handle), "a", &[put("k", "v")]) {
+            break error;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
+    assert!(!path.exists(), "nothing was made anew");
+    handle.close().unwrap();
+}
+
+#[test]
+fn handles_share_one_store_that_closes_with_the_last_of_them() {
+    let (parent, path) = new_place();
+    let first = open(&path);
+    let link = parent.path().join("link");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    #[cfg(not(unix))]
+    let link = path.clone();
+    let roundabout = path.join("..").join("cask");
+    let others = [open(&link), open(&roundabout), registry::attach(&Place::Folder(path.clone())).unwrap()];
+    let store = Arc::clone(first.store());
+    for other in others {
+        assert_eq!(other.store().uid(), store.uid());
+        other.close().unwrap();
+        set(store.backend(), "a", &[put("k", "still open")]).unwrap();
+    }
+    first.close().unwrap();
+    assert_eq!(set(store.backend(), "a", &[put("k", "v")]).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(registry::attach(&Place::Folder(path.clone())).map(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
+    let again = open(&path);
+    assert_ne!(again.store().uid(), store.uid());
+    again.close().unwrap();
+}
+
+fn rounds_of_threads(place: &Place, rounds: usize) {
+    const THREADS: usize = 8;
+    let request = OpenRequest { place: place.clone(), durability: None, sync_interval: None, cache_bytes: None };
+    for round in 0..rounds {
+        let (opened, may_close) = (Barrier::new(THREADS), Barrier::new(THREADS));
+        let uids: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let (request, opened, may_close) = (&request, &opened, &may_close);
+                    scope.spawn(move || {
+                        opened.wait();
+                        let handle = registry::open(request).unwrap();
+                        set(backend(&handle), "a", &[put(&format!("{round} {thread}"), "v")]).unwrap();
+                        may_close.wait();
+                        let uid = handle.store().uid();
+                        handle.close().unwrap();
+                        uid
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(uids.iter().all(|uid| *uid == uids[0]), "{uids:?}");
+        assert_eq!(registry::attach(place).map(|_| ()).unwrap_err().kind(), ErrorKind::Closed, "round {round}");
+    }
+}
+
+#[test]
+fn threads_that_open_at_once_share_one_store() {
+    let (_parent, path) = new_place();
+    rounds_of_threads(&Place::Folder(path.clone()), 10);
+    let handle = open(&path);
+    assert_eq!(records(backend(&handle)).unwrap()["a"].len(), 80);
+    handle.close().unwrap();
+    rounds_of_threads(&Place::Named("threads".into()), 10);
+}
+
+// Opens and closes overlap in every way: each handle works from its open to its close.
+#[test]
+fn threads_that_open_and_close_without_order_never_meet_a_closed_store() {
+    let (_parent, path) = new_place();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let handle = open(path);
+                    let id = format!("{thread} {round}");
+                    set(backend(&handle), "a", &[put(&id, "v")]).unwrap();
+                    assert_eq!(get(backend(&handle), "a", &session(&id)).unwrap(), Some(b"v".to_vec()));
+                    handle.close().unwrap();
+                }
+            });
+        }
+    });
+    let handle = open(&path);
+    assert_eq!(records(backend(&handle)).unwrap()["a"].len(), 100);
+    handle.close().unwrap();
+}
+
+// An attach that meets another call in the registry must not take the open store for a closed one.
+#[test]
+fn threads_that_attach_at_once_all_find_the_open_store() {
+    let place = Place::Named("attached".into());
+    let request = OpenRequest { place: place.clone(), durability: None, sync_interval: None, cache_bytes: None };
+    let first = registry::open(&request).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    registry::attach(&place).unwrap().close().unwrap();
+                }
+            });
+        }
+    });
+    assert!(backend(&first).accounts().is_ok());
+    first.close().unwrap();
+}
+
+#[test]
+fn options_that_contradict_the_open_store_are_refused_and_take_no_handle() {
+    let (_parent, path) = new_place();
+    let request = OpenRequest {
+        durability: Some(Durability::Power),
+        sync_interval: Some(Duration::from_millis(500)),
+        cache_bytes: Some(1 << 20),
+        ..at(&path)
+    };
+    let first = registry::open(&request).unwrap();
+    let contradictions = [
+        ("durability", OpenRequest { durability: Some(Durability::Process), ..at(&path) }),
+        ("syncIntervalMs", OpenRequest { sync_interval: Some(Duration::from_secs(1)), ..at(&path) }),
+        ("cacheBytes", OpenRequest { cache_bytes: Some(2 << 20), ..at(&path) }),
+    ];
+    for (option, request) in &contradictions {
+        let error = registry::open(request).map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), text(&error, "argument")), (ErrorKind::InvalidArgument, Some(*option)), "{error}");
+    }
+    let same = registry::open(&request).unwrap();
+    let silent = open(&path);
+    assert_eq!((same.store().uid(), silent.store().uid()), (first.store().uid(), first.store().uid()));
+    same.close().unwrap();
+    silent.close().unwrap();
+    first.close().unwrap();
+    // Nobody is left: the path opens with other options.
+    registry::open(&contradictions[0].1).unwrap().close().unwrap();
+}
+
+#[test]
+fn named_casks_in_memory_are_shared_and_private_ones_are_not() {
+    let named = OpenRequest { place: Place::Named("one".into()), ..at(Path::new("")) };
+    let (one, same) = (registry::open(&named).unwrap(), registry::open(&named).unwrap());
+    let other = registry::open(&OpenRequest { place: Place::Named("two".into()), ..at(Path::new("")) }).unwrap();
+    let private = OpenRequest { place: Place::Private, ..at(Path::new("")) };
+    let (mine, yours) = (registry::open(&private).unwrap(), registry::open(&private).unwrap());
+    set(backend(&one), "a", &[put("k", "v")]).unwrap();
+    assert_eq!(get(backend(&same), "a", &session("k")).unwrap(), Some(b"v".to_vec()));
+    for apart in [&other, &mine, &yours] {
+        assert_eq!(get(backend(apart), "a", &session("k")).unwrap(), None);
+    }
+    assert_ne!(mine.store().uid(), yours.store().uid());
+    one.close().unwrap();
+    assert_eq!(get(backend(&same), "a", &session("k")).unwrap(), Some(b"v".to_vec()));
+    same.close().unwrap();
+    let fresh = registry::open(&named).unwrap();
+    assert!(backend(&fresh).accounts().unwrap().is_empty(), "a cask in memory ends with its last handle");
+    for handle in [fresh, other, mine, yours] {
+        handle.close().unwrap();
+    }
+}
+
+// Gateways keep one folder per account, a thousand times.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_open_cask_costs_three_descriptors_at_most() {
+    let (_parent, path) = new_place();
+    for round in 0..3_u8 {
+        let handle = open(&path);
+        set(backend(&handle), "a", &[put(&round.to_string(), [round; 100])]).unwrap();
+        common::drive::flush(backend(&handle)).unwrap();
+        let idle = descriptors_in(&path);
+        assert!(idle <= 3, "round {round}: {idle}");
+        assert_eq!(records(backend(&handle)).unwrap()["a"].len(), usize::from(round) + 1);
+        handle.close().unwrap();
+        assert_eq!(descriptors_in(&path), 0, "a closed cask keeps nothing open");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn descriptors_in(folder: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    links.filter(|target| target.starts_with(folder)).count()
+}

@@ -4,49 +4,16 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
-use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
+use baileys_cask::backend::file::{Durability, FileOptions};
 
-use common::disk::{Call, Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
+use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
 use common::drive::{self, flush, open, options, records, set, start, vanish};
+use common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, new_batch, old_state, once, poisoned, with_new};
 use common::loss::{Chance, Loss, after_kill, after_power_loss};
-use common::model::{Change, Changes, Records, creds, delete, put};
+use common::model::{Change, Changes, Records, creds, put};
 use common::workload::{Run, Step};
-
-const LEVELS: [Durability; 2] = [Durability::Process, Durability::Power];
-const OTHER_BOOT: [u8; 16] = [2; 16];
-
-fn after_reboot(durability: Durability) -> FileOptions {
-    FileOptions { boot_id: OTHER_BOOT, ..options(durability) }
-}
-
-/// Fails the first call that fits, once.
-fn once(fault: Fault, fits: impl Fn(&Call) -> bool + Send + 'static) -> impl FnMut(&Call) -> Option<Fault> + Send {
-    let mut armed = true;
-    move |call| (armed && fits(call)).then(|| std::mem::take(&mut armed)).map(|_| fault)
-}
-
-fn old_state(disk: &Disk, durability: Durability) -> (Arc<FileBackend>, Records) {
-    let backend = open(disk, &options(durability)).unwrap();
-    set(&*backend, "a", &[put("k1", "old"), creds("me")]).unwrap();
-    set(&*backend, "a", &[put("k2", [1; 300])]).unwrap();
-    set(&*backend, "b", &[put("k1", "other")]).unwrap();
-    let old = records(&*backend).unwrap();
-    (backend, old)
-}
-
-fn new_batch() -> [Change; 3] {
-    [put("k1", "new"), delete("k2"), put("k3", [2; 200])]
-}
-
-fn with_new(old: &Records) -> Records {
-    let mut new = old.clone();
-    Changes::new("a", new_batch()).apply(&mut new);
-    new
-}
 
 fn write_faults() -> impl Iterator<Item = Fault> {
     let torn = [0, 1, 31, 32, 40, 100, 1 << 20].into_iter().map(|count| Fault::TornWrite(count, ENOSPC));
@@ -184,6 +151,35 @@ fn a_full_disk_clears_when_space_returns() {
         assert_eq!(records(&*backend).unwrap(), with_new(&old));
         vanish(backend);
         assert_eq!(records(&*open(&disk, &options(level)).unwrap()).unwrap(), with_new(&old));
+    }
+}
+
+// A gateway retries for hours while its disk is full: headers fit, batches do not.
+#[test]
+fn retries_on_a_full_disk_leave_no_heap_of_segments() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let (backend, old) = old_state(&disk, level);
+        let count_segments = |disk: &Disk| disk.image().keys().filter(|name| name.ends_with(".seg")).count();
+        let before = count_segments(&disk);
+        let mut fresh = String::new();
+        disk.fail(move |call| {
+            if call.kind == Kind::Create {
+                fresh.clone_from(&call.name);
+                return None;
+            }
+            // The first write to a new file is its header.
+            let is_header = call.kind == Kind::Write && std::mem::take(&mut fresh) == call.name;
+            (call.kind == Kind::Write && !is_header).then_some(Fault::TornWrite(40, ENOSPC))
+        });
+        for _ in 0..50 {
+            set(&*backend, "a", &new_batch()).unwrap_err();
+        }
+        assert!(count_segments(&disk) <= before + 1, "{level:?}: {} segments after {before}", count_segments(&disk));
+        disk.heal();
+        set(&*backend, "a", &new_batch()).unwrap();
+        vanish(backend);
+        assert_eq!(records(&*open(&disk, &options(level)).unwrap()).unwrap(), with_new(&old), "{level:?}");
     }
 }
 
@@ -372,151 +368,6 @@ fn a_call_that_fails_after_a_torn_write_leaves_exactly_what_was_acknowledged() {
                 let outcome = work_with_failures(&disk, level);
                 disk.heal();
                 outcome.assert_on(&disk, level, &format!("{level:?}, write {torn} torn, then call {later} fails"));
-            }
-        }
-    }
-}
-
-fn is_sync(call: &Call) -> bool {
-    call.kind == Kind::Sync
-}
-
-#[test]
-fn a_failed_sync_poisons_and_reads_go_on() {
-    for level in LEVELS {
-        let disk = Disk::default();
-        let (backend, old) = old_state(&disk, level);
-        disk.fail(once(Fault::Errno(EIO), is_sync));
-        let error = match level {
-            Durability::Power => set(&*backend, "a", &new_batch()).unwrap_err(),
-            Durability::Process => flush(&*backend).unwrap_err(),
-        };
-        assert_eq!(error.kind(), ErrorKind::Poisoned);
-        let again = set(&*backend, "a", &new_batch()).unwrap_err();
-        assert_eq!(again.kind(), ErrorKind::Poisoned);
-        assert_eq!(flush(&*backend).unwrap_err().kind(), ErrorKind::Poisoned);
-        assert_eq!(records(&*backend).unwrap(), old, "{level:?}: the old state is readable");
-        assert!(disk.image().contains_key("poisoned"), "{level:?}: the next open is warned");
-    }
-}
-
-#[test]
-fn a_failed_folder_sync_poisons_too() {
-    for level in LEVELS {
-        let disk = Disk::default();
-        let backend = open(&disk, &options(level)).unwrap();
-        disk.fail(once(Fault::Errno(EIO), |call| call.kind == Kind::SyncFolder));
-        let outcome = set(&*backend, "a", &[put("k", "v")]).and_then(|()| flush(&*backend));
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Poisoned);
-    }
-}
-
-/// Where a cask has a segment without frames, as a write that fails right after the header leaves one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Empty {
-    Nowhere,
-    /// Between two with frames that are on disk.
-    Between,
-    /// Named by the manifest, and followed by frames that no sync has seen.
-    Last,
-}
-
-const EMPTIES: [Empty; 3] = [Empty::Nowhere, Empty::Between, Empty::Last];
-
-/// A cask in which a sync failed: events so far, the records that were acknowledged.
-fn poisoned(level: Durability, empty: Empty) -> (Vec<Event>, Records) {
-    let disk = Disk::default();
-    let (mut backend, _) = old_state(&disk, level);
-    flush(&*backend).unwrap();
-    if empty != Empty::Nowhere {
-        set(&*backend, "a", &[put("fill", [3; 500])]).unwrap();
-        let mut writes = 0;
-        disk.fail(move |call| {
-            writes += usize::from(call.kind == Kind::Write);
-            (call.kind == Kind::Write && writes == 2).then_some(Fault::Errno(ENOSPC))
-        });
-        set(&*backend, "a", &[put("fill", [4; 500])]).unwrap_err();
-        disk.heal();
-    }
-    if empty == Empty::Between {
-        set(&*backend, "a", &[put("fill", [5; 500])]).unwrap();
-        flush(&*backend).unwrap();
-    } else if empty == Empty::Last {
-        backend.close().unwrap();
-        vanish(backend);
-        backend = open(&disk, &options(level)).unwrap();
-    }
-    let unsynced: Vec<[Change; 2]> = (0..4_u8).map(|n| [put("k4", vec![n; 400]), put(&n.to_string(), "x")]).collect();
-    if level == Durability::Process {
-        for changes in &unsynced {
-            set(&*backend, "a", changes).unwrap();
-        }
-    }
-    disk.fail(once(Fault::Errno(EIO), is_sync));
-    match level {
-        Durability::Power => set(&*backend, "a", &unsynced[0]).unwrap_err(),
-        Durability::Process => flush(&*backend).unwrap_err(),
-    };
-    let acknowledged = records(&*backend).unwrap();
-    disk.heal();
-    vanish(backend);
-    (disk.events(), acknowledged)
-}
-
-// The kernel may have marked the lost pages clean: they read back well until the power goes.
-#[test]
-fn reopening_after_a_failed_sync_writes_the_frames_again_and_syncs_them() {
-    for empty in EMPTIES {
-        let (events, acknowledged) = poisoned(Durability::Process, empty);
-        let disk = Disk::resume(&Image::new(), &events);
-        let backend = open(&disk, &options(Durability::Process)).unwrap();
-        assert_eq!(records(&*backend).unwrap(), acknowledged);
-        assert!(!disk.image().contains_key("poisoned"), "the marker is gone");
-        vanish(backend);
-        for seed in 0..8 {
-            for loss in Loss::variety(seed) {
-                let lost = after_power_loss(&Image::new(), &disk.events(), loss.clone());
-                let rebooted = open(&Disk::new(&lost), &after_reboot(Durability::Process))
-                    .unwrap_or_else(|error| panic!("empty segment {empty:?}, {loss:?}: {error}"));
-                assert_eq!(records(&*rebooted).unwrap(), acknowledged, "empty segment {empty:?}, {loss:?}");
-            }
-        }
-        let again = open(&disk, &options(Durability::Process)).unwrap();
-        assert_eq!(records(&*again).unwrap(), acknowledged, "empty segment {empty:?}, opened twice");
-    }
-}
-
-// Writing the frames again cuts them off where they were; a kill in between must find them in one place or the other.
-#[test]
-fn a_crash_while_the_frames_are_written_again_loses_none_of_them() {
-    for level in LEVELS {
-        for empty in EMPTIES {
-            let (events, acknowledged) = poisoned(level, empty);
-            let disk = Disk::resume(&Image::new(), &events);
-            vanish(open(&disk, &options(level)).unwrap());
-            let all = disk.events();
-            for cut in events.len()..=all.len() {
-                let context =
-                    format!("{level:?}, empty segment {empty:?}, cut at {} of {}", cut - events.len(), all.len() - events.len());
-                let killed = Disk::resume(&Image::new(), &all[..cut]);
-                let backend = open(&killed, &options(level)).unwrap_or_else(|error| panic!("{context}: {error}"));
-                let found = records(&*backend).unwrap();
-                if level == Durability::Process {
-                    assert_eq!(found, acknowledged, "{context}");
-                } else {
-                    assert!(acknowledged.iter().all(|(account, _)| found.contains_key(account)), "{context}");
-                }
-                // And what the second open has written again is safe.
-                let lost = after_power_loss(&Image::new(), &killed.events(), Loss::All);
-                let rebooted = open(&Disk::new(&lost), &after_reboot(level)).unwrap_or_else(|error| panic!("{context}: {error}"));
-                assert_eq!(records(&*rebooted).unwrap(), found, "{context}, then a loss of power");
-                // A loss of power in the middle may cost what was never synced, and no more.
-                for loss in Loss::variety(cut as u64) {
-                    let lost = after_power_loss(&Image::new(), &all[..cut], loss.clone());
-                    let rebooted = open(&Disk::new(&lost), &after_reboot(level))
-                        .unwrap_or_else(|error| panic!("{context}, {loss:?}: {error}"));
-                    assert_eq!(drive::get(&*rebooted, "a", b"\x02k1").unwrap(), Some(b"old".to_vec()), "{context}, {loss:?}");
-                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Folders on the real file system: what is refused, who holds one, and what is open in this process.
+//! Folders on the real file system: what is refused, who holds one, and what happens when it is removed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -7,50 +7,18 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use baileys_cask::backend::Backend;
-use baileys_cask::backend::file::Durability;
 use baileys_cask::backend::file::folder::Folder;
-use baileys_cask::error::{Error, ErrorKind, Fact};
-use baileys_cask::store::registry::{self, OpenRequest, Place, StoreHandle};
+use baileys_cask::error::ErrorKind;
+use baileys_cask::store::registry::{self, OpenRequest, Place};
 
 use common::disk::PATIENCE;
 use common::drive::{get, records, set};
 use common::model::{put, session};
-
-fn at(path: &Path) -> OpenRequest {
-    OpenRequest { place: Place::Folder(path.into()), durability: None, sync_interval: None, cache_bytes: None }
-}
-
-fn open(path: &Path) -> StoreHandle {
-    registry::open(&at(path)).unwrap()
-}
-
-fn backend(handle: &StoreHandle) -> &dyn Backend {
-    handle.store().backend()
-}
-
-fn refusal(path: &Path) -> Error {
-    registry::open(&at(path)).map(|_| ()).unwrap_err()
-}
-
-fn text<'a>(error: &'a Error, key: &str) -> Option<&'a str> {
-    error.facts().iter().find_map(|(name, fact)| match fact {
-        Fact::Text(text) if *name == key => Some(text.as_str()),
-        _ => None,
-    })
-}
-
-/// A folder that does not exist yet, in one that goes away with the test.
-fn new_place() -> (tempfile::TempDir, PathBuf) {
-    let parent = tempfile::tempdir().unwrap();
-    let path = fs::canonicalize(parent.path()).unwrap().join("cask");
-    (parent, path)
-}
+use common::places::{at, backend, new_place, open, refusal, text};
 
 /// Names, contents and modes.
 fn listing(path: &Path) -> BTreeMap<String, (Vec<u8>, u32)> {
@@ -194,17 +162,29 @@ fn the_owner_file_says_who_holds_the_folder_and_goes_with_the_hold() {
 }
 
 #[test]
-fn a_holder_that_cannot_be_named_is_unknown() {
+fn a_holder_is_named_only_where_it_can_be_the_one() {
     let (_parent, path) = new_place();
-    fs::create_dir(&path).unwrap();
-    let lock = fs::File::create(path.join("lock")).unwrap();
+    let handle = open(&path);
+    let owner: serde_json::Value = serde_json::from_slice(&fs::read(path.join("owner")).unwrap()).unwrap();
+    handle.close().unwrap();
+    let lock = fs::File::open(path.join("lock")).unwrap();
     lock.lock().unwrap();
-    for owner in ["", "{}", "not json", r#"{"pid":4194999,"host":"","started":1}"#] {
-        fs::write(path.join("owner"), owner).unwrap();
+    let with = |key: &str, value: serde_json::Value| {
+        let mut changed = owner.clone();
+        changed[key] = value;
+        changed.to_string()
+    };
+    // A process that is gone, and one that has got the number of a process that is gone.
+    let stale = [with("pid", 0x3F_FFFF.into()), with("started", 1.into()), String::new(), "{}".into(), "not json".into()];
+    for owner in stale {
+        fs::write(path.join("owner"), &owner).unwrap();
         let error = refusal(&path);
-        assert_eq!(error.kind(), ErrorKind::Locked, "{owner}");
-        assert!(error.message().contains("unknown") || text(&error, "host").is_some(), "{owner}: {error}");
+        assert_eq!((error.kind(), error.number("pid")), (ErrorKind::Locked, None), "{owner}");
+        assert!(error.message().contains("unknown"), "{owner}: {error}");
     }
+    // On another machine nobody can tell.
+    fs::write(path.join("owner"), with("host", "elsewhere".into())).unwrap();
+    assert_eq!(text(&refusal(&path), "host"), Some("elsewhere"));
     lock.unlock().unwrap();
     open(&path).close().unwrap();
 }
@@ -352,162 +332,6 @@ fn the_regular_sync_notices_a_removed_folder() {
     assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
     assert!(!path.exists(), "nothing was made anew");
     handle.close().unwrap();
-}
-
-#[test]
-fn handles_share_one_store_that_closes_with_the_last_of_them() {
-    let (parent, path) = new_place();
-    let first = open(&path);
-    let link = parent.path().join("link");
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    #[cfg(not(unix))]
-    let link = path.clone();
-    let roundabout = path.join("..").join("cask");
-    let others = [open(&link), open(&roundabout), registry::attach(&Place::Folder(path.clone())).unwrap()];
-    let store = Arc::clone(first.store());
-    for other in others {
-        assert_eq!(other.store().uid(), store.uid());
-        other.close().unwrap();
-        set(store.backend(), "a", &[put("k", "still open")]).unwrap();
-    }
-    first.close().unwrap();
-    assert_eq!(set(store.backend(), "a", &[put("k", "v")]).unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(registry::attach(&Place::Folder(path.clone())).map(|_| ()).unwrap_err().kind(), ErrorKind::Closed);
-    let again = open(&path);
-    assert_ne!(again.store().uid(), store.uid());
-    again.close().unwrap();
-}
-
-fn rounds_of_threads(place: &Place, rounds: usize) {
-    const THREADS: usize = 8;
-    let request = OpenRequest { place: place.clone(), durability: None, sync_interval: None, cache_bytes: None };
-    for round in 0..rounds {
-        let (opened, may_close) = (Barrier::new(THREADS), Barrier::new(THREADS));
-        let uids: Vec<u64> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS)
-                .map(|thread| {
-                    let (request, opened, may_close) = (&request, &opened, &may_close);
-                    scope.spawn(move || {
-                        opened.wait();
-                        let handle = registry::open(request).unwrap();
-                        set(backend(&handle), "a", &[put(&format!("{round} {thread}"), "v")]).unwrap();
-                        may_close.wait();
-                        let uid = handle.store().uid();
-                        handle.close().unwrap();
-                        uid
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(uids.iter().all(|uid| *uid == uids[0]), "{uids:?}");
-        assert_eq!(registry::attach(place).map(|_| ()).unwrap_err().kind(), ErrorKind::Closed, "round {round}");
-    }
-}
-
-#[test]
-fn threads_that_open_at_once_share_one_store() {
-    let (_parent, path) = new_place();
-    rounds_of_threads(&Place::Folder(path.clone()), 10);
-    let handle = open(&path);
-    assert_eq!(records(backend(&handle)).unwrap()["a"].len(), 80);
-    handle.close().unwrap();
-    rounds_of_threads(&Place::Named("threads".into()), 10);
-}
-
-// Opens and closes overlap in every way: each handle works from its open to its close.
-#[test]
-fn threads_that_open_and_close_without_order_never_meet_a_closed_store() {
-    let (_parent, path) = new_place();
-    std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let path = &path;
-            scope.spawn(move || {
-                for round in 0..25 {
-                    let handle = open(path);
-                    let id = format!("{thread} {round}");
-                    set(backend(&handle), "a", &[put(&id, "v")]).unwrap();
-                    assert_eq!(get(backend(&handle), "a", &session(&id)).unwrap(), Some(b"v".to_vec()));
-                    handle.close().unwrap();
-                }
-            });
-        }
-    });
-    let handle = open(&path);
-    assert_eq!(records(backend(&handle)).unwrap()["a"].len(), 100);
-    handle.close().unwrap();
-}
-
-// An attach that meets another call in the registry must not take the open store for a closed one.
-#[test]
-fn threads_that_attach_at_once_all_find_the_open_store() {
-    let place = Place::Named("attached".into());
-    let request = OpenRequest { place: place.clone(), durability: None, sync_interval: None, cache_bytes: None };
-    let first = registry::open(&request).unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for _ in 0..2000 {
-                    registry::attach(&place).unwrap().close().unwrap();
-                }
-            });
-        }
-    });
-    assert!(backend(&first).accounts().is_ok());
-    first.close().unwrap();
-}
-
-#[test]
-fn options_that_contradict_the_open_store_are_refused_and_take_no_handle() {
-    let (_parent, path) = new_place();
-    let request = OpenRequest {
-        durability: Some(Durability::Power),
-        sync_interval: Some(Duration::from_millis(500)),
-        cache_bytes: Some(1 << 20),
-        ..at(&path)
-    };
-    let first = registry::open(&request).unwrap();
-    let contradictions = [
-        ("durability", OpenRequest { durability: Some(Durability::Process), ..at(&path) }),
-        ("syncIntervalMs", OpenRequest { sync_interval: Some(Duration::from_secs(1)), ..at(&path) }),
-        ("cacheBytes", OpenRequest { cache_bytes: Some(2 << 20), ..at(&path) }),
-    ];
-    for (option, request) in &contradictions {
-        let error = registry::open(request).map(|_| ()).unwrap_err();
-        assert_eq!((error.kind(), text(&error, "argument")), (ErrorKind::InvalidArgument, Some(*option)), "{error}");
-    }
-    let same = registry::open(&request).unwrap();
-    let silent = open(&path);
-    assert_eq!((same.store().uid(), silent.store().uid()), (first.store().uid(), first.store().uid()));
-    same.close().unwrap();
-    silent.close().unwrap();
-    first.close().unwrap();
-    // Nobody is left: the path opens with other options.
-    registry::open(&contradictions[0].1).unwrap().close().unwrap();
-}
-
-#[test]
-fn named_casks_in_memory_are_shared_and_private_ones_are_not() {
-    let named = OpenRequest { place: Place::Named("one".into()), ..at(Path::new("")) };
-    let (one, same) = (registry::open(&named).unwrap(), registry::open(&named).unwrap());
-    let other = registry::open(&OpenRequest { place: Place::Named("two".into()), ..at(Path::new("")) }).unwrap();
-    let private = OpenRequest { place: Place::Private, ..at(Path::new("")) };
-    let (mine, yours) = (registry::open(&private).unwrap(), registry::open(&private).unwrap());
-    set(backend(&one), "a", &[put("k", "v")]).unwrap();
-    assert_eq!(get(backend(&same), "a", &session("k")).unwrap(), Some(b"v".to_vec()));
-    for apart in [&other, &mine, &yours] {
-        assert_eq!(get(backend(apart), "a", &session("k")).unwrap(), None);
-    }
-    assert_ne!(mine.store().uid(), yours.store().uid());
-    one.close().unwrap();
-    assert_eq!(get(backend(&same), "a", &session("k")).unwrap(), Some(b"v".to_vec()));
-    same.close().unwrap();
-    let fresh = registry::open(&named).unwrap();
-    assert!(backend(&fresh).accounts().unwrap().is_empty(), "a cask in memory ends with its last handle");
-    for handle in [fresh, other, mine, yours] {
-        handle.close().unwrap();
-    }
 }
 
 // Gateways keep one folder per account, a thousand times.

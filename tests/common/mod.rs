@@ -4,6 +4,8 @@
 
 pub mod disk;
 pub mod drive;
+pub mod faulty;
 pub mod loss;
 pub mod model;
+pub mod places;
 pub mod workload;

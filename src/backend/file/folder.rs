@@ -139,7 +139,8 @@ impl Folder {
         let shown = self.path.display();
         let base = |message: String| Error::new(ErrorKind::Locked, message).with_text("path", shown.to_string());
         match self.find_owner() {
-            Some((pid, _)) if pid == std::process::id() => base(format!(
+            // Two containers with one volume may well run the same process number.
+            Some((pid, host)) if pid == std::process::id() && host == host_name() => base(format!(
                 "{shown} is open in this process through another copy of baileys-cask (a second version, a bundle, or a fresh \
                  module cache); use one copy, or close it there first"
             ))

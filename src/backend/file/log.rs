@@ -228,6 +228,13 @@ impl Log {
         tail.dirty = true;
         tail.unmarked = true;
         let Some(error) = error else { return Written { segment, offset, whole, error } };
+        if active.end == SEGMENT_HEADER_BYTES as u64 && self.fs.remove(&self.segments.path(segment)).is_ok() {
+            // Nothing of it counts, and retries on a full disk must not leave a heap of headers behind.
+            tail.active = None;
+            tail.cut = true;
+            self.segments.forget(segment);
+            return Written { segment, offset, whole, error: Some(error) };
+        }
         // Takes back what it can of the torn rest; the next header cuts it off in any case.
         let taken_back = active.file.set_len(active.end);
         self.end_segment(tail);

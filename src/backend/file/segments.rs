@@ -95,6 +95,11 @@ impl Segments {
         }
     }
 
+    /// Removes a segment that holds nothing.
+    pub fn forget(&self, id: u32) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     /// Closes every descriptor.
     pub fn close(&self) {
         self.table.write().unwrap_or_else(PoisonError::into_inner).clear();

@@ -1,0 +1,103 @@
+//! Syncs that fail: what is on disk is uncertain from then on, until the log is opened again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use baileys_cask::ErrorKind;
+use baileys_cask::backend::file::Durability;
+
+use common::disk::{Disk, EIO, Fault, Image, Kind};
+use common::drive::{self, flush, open, options, records, set, vanish};
+use common::faulty::{EMPTIES, LEVELS, after_reboot, is_sync, new_batch, old_state, once, poisoned};
+use common::loss::{Loss, after_power_loss};
+use common::model::put;
+
+#[test]
+fn a_failed_sync_poisons_and_reads_go_on() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let (backend, old) = old_state(&disk, level);
+        disk.fail(once(Fault::Errno(EIO), is_sync));
+        let error = match level {
+            Durability::Power => set(&*backend, "a", &new_batch()).unwrap_err(),
+            Durability::Process => flush(&*backend).unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::Poisoned);
+        let again = set(&*backend, "a", &new_batch()).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Poisoned);
+        assert_eq!(flush(&*backend).unwrap_err().kind(), ErrorKind::Poisoned);
+        assert_eq!(records(&*backend).unwrap(), old, "{level:?}: the old state is readable");
+        assert!(disk.image().contains_key("poisoned"), "{level:?}: the next open is warned");
+    }
+}
+
+#[test]
+fn a_failed_folder_sync_poisons_too() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(level)).unwrap();
+        disk.fail(once(Fault::Errno(EIO), |call| call.kind == Kind::SyncFolder));
+        let outcome = set(&*backend, "a", &[put("k", "v")]).and_then(|()| flush(&*backend));
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Poisoned);
+    }
+}
+
+// The kernel may have marked the lost pages clean: they read back well until the power goes.
+#[test]
+fn reopening_after_a_failed_sync_writes_the_frames_again_and_syncs_them() {
+    for empty in EMPTIES {
+        let (events, acknowledged) = poisoned(Durability::Process, empty);
+        let disk = Disk::resume(&Image::new(), &events);
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        assert_eq!(records(&*backend).unwrap(), acknowledged);
+        assert!(!disk.image().contains_key("poisoned"), "the marker is gone");
+        vanish(backend);
+        for seed in 0..8 {
+            for loss in Loss::variety(seed) {
+                let lost = after_power_loss(&Image::new(), &disk.events(), loss.clone());
+                let rebooted = open(&Disk::new(&lost), &after_reboot(Durability::Process))
+                    .unwrap_or_else(|error| panic!("empty segment {empty:?}, {loss:?}: {error}"));
+                assert_eq!(records(&*rebooted).unwrap(), acknowledged, "empty segment {empty:?}, {loss:?}");
+            }
+        }
+        let again = open(&disk, &options(Durability::Process)).unwrap();
+        assert_eq!(records(&*again).unwrap(), acknowledged, "empty segment {empty:?}, opened twice");
+    }
+}
+
+// Writing the frames again cuts them off where they were; a kill in between must find them in one place or the other.
+#[test]
+fn a_crash_while_the_frames_are_written_again_loses_none_of_them() {
+    for level in LEVELS {
+        for empty in EMPTIES {
+            let (events, acknowledged) = poisoned(level, empty);
+            let disk = Disk::resume(&Image::new(), &events);
+            vanish(open(&disk, &options(level)).unwrap());
+            let all = disk.events();
+            for cut in events.len()..=all.len() {
+                let context =
+                    format!("{level:?}, empty segment {empty:?}, cut at {} of {}", cut - events.len(), all.len() - events.len());
+                let killed = Disk::resume(&Image::new(), &all[..cut]);
+                let backend = open(&killed, &options(level)).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let found = records(&*backend).unwrap();
+                if level == Durability::Process {
+                    assert_eq!(found, acknowledged, "{context}");
+                } else {
+                    assert!(acknowledged.iter().all(|(account, _)| found.contains_key(account)), "{context}");
+                }
+                // And what the second open has written again is safe.
+                let lost = after_power_loss(&Image::new(), &killed.events(), Loss::All);
+                let rebooted = open(&Disk::new(&lost), &after_reboot(level)).unwrap_or_else(|error| panic!("{context}: {error}"));
+                assert_eq!(records(&*rebooted).unwrap(), found, "{context}, then a loss of power");
+                // A loss of power in the middle may cost what was never synced, and no more.
+                for loss in Loss::variety(cut as u64) {
+                    let lost = after_power_loss(&Image::new(), &all[..cut], loss.clone());
+                    let rebooted = open(&Disk::new(&lost), &after_reboot(level))
+                        .unwrap_or_else(|error| panic!("{context}, {loss:?}: {error}"));
+                    assert_eq!(drive::get(&*rebooted, "a", b"\x02k1").unwrap(), Some(b"old".to_vec()), "{context}, {loss:?}");
+                }
+            }
+        }
+    }
+}

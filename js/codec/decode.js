@@ -6,7 +6,7 @@ const { APP_STATE_SYNC_KEY } = require('./families.js')
 const { corrupt } = require('./corrupt.js')
 const { Reader } = require('./reader.js')
 const { decodeTree } = require('./tree-decode.js')
-const { decodeSession } = require('./session-decode.js')
+const { decodeSessionOnce } = require('./session-memo.js')
 const { decodeKeyPair } = require('./key-pair.js')
 const { decodeLtHash } = require('./lt-hash.js')
 
@@ -57,7 +57,7 @@ function decodeTagged(reader, tag) {
     case TAG.TREE:
       return decodeTree(reader)
     case TAG.SESSION:
-      return decodeSession(reader)
+      return decodeSessionOnce(reader)
     default:
       throw corrupt('its tag is unknown')
   }

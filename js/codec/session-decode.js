@@ -4,7 +4,7 @@ const { corrupt } = require('./corrupt.js')
 const { dictionary } = require('./dictionary.js')
 const { setOwn } = require('./set-own.js')
 
-/** @typedef {import('./reader.js').Reader} Reader */
+/** What is read from: encoded bytes, or fields read before. @typedef {Pick<import('./reader.js').Reader, 'u8' | 'varint' | 'int' | 'shortText'>} Reader */
 
 /**
  * Reads a session in packed form.

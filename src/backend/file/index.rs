@@ -13,7 +13,7 @@ pub const ACCOUNT_TABLE_SHARDS: usize = 4;
 /// A batch of more operations than this bypasses the value cache: a bulk load must not push out what is hot.
 const CACHED_BATCH_OPS: usize = 64;
 /// A value above this size is not cached when it is written.
-const CACHED_VALUE_BYTES: usize = 1 << 20;
+const CACHED_VALUE_BYTES: usize = 64 << 10;
 
 /// Place of an operation in the log. No two operations ever have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,155 @@
+'use strict'
+
+const { decodeSession } = require('./session-decode.js')
+
+/** @typedef {import('./reader.js').Reader} Reader */
+/** @typedef {string | number} Field */
+
+/** A power of two. */
+const SLOTS = 1024
+/** Encoded sessions below this size are none of libsignal's. */
+const SHORTEST = 64
+/** Encoded sessions beyond this size are decoded anew each time. */
+const LONGEST = 16 * 1024
+/** Encoded bytes remembered in all; what is kept of them takes about five times as much. */
+const BUDGET = 1024 * 1024
+/** Where the slot is taken from: characters of the first session's key, which are random and stay when its ratchets turn. */
+const PROBE = 12
+
+/** One encoded session, and its fields in the order in which they are read. @typedef {{ bytes: Buffer, fields: Field[] }} Remembered */
+
+/** @type {(Remembered | undefined)[]} */
+const slots = new Array(SLOTS).fill(undefined)
+let remembered = 0
+/** What each slot was asked for last: a session is remembered when it is read a second time, not while its ratchet turns at every step. */
+const lastSeen = new Int32Array(SLOTS)
+/** How many bytes, spread over a session, tell it from its last state. */
+const SAMPLES = 16
+
+/**
+ * Decodes a session, from memory where the same bytes were decoded before: the fields are there as values, so that no text is cut
+ * and no property name looked up again. Every result is made of new objects; only strings and numbers, which cannot change, are
+ * shared. The bytes are compared as a whole, so nothing here can be out of date.
+ * @param {Reader} reader over a whole value, after its tag
+ */
+function decodeSessionOnce(reader) {
+  const { buffer, offset: start, end } = reader
+  const length = end - start
+  if (length < SHORTEST || length > LONGEST) return decodeSession(reader)
+  const slot = slotOf(buffer, start)
+  const found = slots[slot]
+  if (found && found.bytes.length === length && buffer.compare(found.bytes, 0, length, start, end) === 0) {
+    reader.offset = end
+    return decodeSession(new Replay(found.fields))
+  }
+  const sample = sampleOf(buffer, start, length)
+  if (lastSeen[slot] !== sample) {
+    lastSeen[slot] = sample
+    return decodeSession(reader)
+  }
+  const recording = new Recording(reader)
+  const session = decodeSession(recording)
+  reader.finish()
+  remember(slot, Buffer.from(buffer.subarray(start, end)), recording.fields)
+  return session
+}
+
+/**
+ * @param {number} slot
+ * @param {Buffer} bytes
+ * @param {Field[]} fields
+ */
+function remember(slot, bytes, fields) {
+  remembered += bytes.length - (slots[slot]?.bytes.length ?? 0)
+  if (remembered > BUDGET) {
+    slots.fill(undefined)
+    remembered = bytes.length
+  }
+  slots[slot] = { bytes, fields }
+}
+
+/**
+ * A number that seldom is the same for two states of a session. It decides only whether remembering is worth while.
+ * @param {Uint8Array} buffer
+ * @param {number} start
+ * @param {number} length
+ */
+function sampleOf(buffer, start, length) {
+  let sample = length
+  const step = (length / SAMPLES) | 0
+  for (let at = start; at < start + length; at += step) sample = (Math.imul(sample, 31) + /** @type {number} */ (buffer[at])) | 0
+  return sample
+}
+
+/**
+ * @param {Uint8Array} buffer
+ * @param {number} start
+ */
+function slotOf(buffer, start) {
+  const at = start + PROBE
+  const a = /** @type {number} */ (buffer[at])
+  const b = /** @type {number} */ (buffer[at + 1])
+  const c = /** @type {number} */ (buffer[at + 2])
+  return ((a << 8) ^ (b << 4) ^ c) & (SLOTS - 1)
+}
+
+/** Reads fields and keeps them. */
+class Recording {
+  /** @param {Reader} reader */
+  constructor(reader) {
+    this.reader = reader
+    /** @type {Field[]} */
+    this.fields = []
+  }
+
+  u8() {
+    const value = this.reader.u8()
+    this.fields.push(value)
+    return value
+  }
+
+  varint() {
+    const value = this.reader.varint()
+    this.fields.push(value)
+    return value
+  }
+
+  int() {
+    const value = this.reader.int()
+    this.fields.push(value)
+    return value
+  }
+
+  shortText() {
+    const value = this.reader.shortText()
+    this.fields.push(value)
+    return value
+  }
+}
+
+/** Gives fields that were read before, in the same order. */
+class Replay {
+  /** @param {Field[]} fields */
+  constructor(fields) {
+    this.fields = fields
+    this.at = 0
+  }
+
+  u8() {
+    return /** @type {number} */ (this.fields[this.at++])
+  }
+
+  varint() {
+    return /** @type {number} */ (this.fields[this.at++])
+  }
+
+  int() {
+    return /** @type {number} */ (this.fields[this.at++])
+  }
+
+  shortText() {
+    return /** @type {string} */ (this.fields[this.at++])
+  }
+}
+
+module.exports = { decodeSessionOnce }

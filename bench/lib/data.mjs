@@ -33,7 +33,7 @@ export const preKeys = (first, count) => {
   const made = {}
   for (let id = first; id < first + count; id++) {
     const bytes = seededBytes(`pre-key ${id}`, 64)
-    made[id] = { public: Buffer.from(bytes.subarray(0, 32)), private: Buffer.from(bytes.subarray(32)) }
+    made[id] = { public: bytes.subarray(0, 32), private: bytes.subarray(32) }
   }
   return made
 }

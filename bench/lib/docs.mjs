@@ -13,7 +13,7 @@ export const writeDocs = ({ date, machine, rows, verdicts, facts }) => {
   const to = text.indexOf(END)
   if (from < 0 || to < from) throw new Error(`${docsFile} has no ${BEGIN} ... ${END}`)
   const tables = [
-    `Run on ${date.slice(0, 10)}: ${machineLine(machine)}.`,
+    `Run on ${date.slice(0, 10)}, load at the start ${machine.load.toFixed(1)}: ${machineLine(machine)}.`,
     markdownTable(VERDICT_HEAD, verdictRows(verdicts)),
     markdownTable(RESULT_HEAD, rows.flatMap(resultRows)),
     facts.map(line => `- ${line}`).join('\n')

@@ -41,12 +41,12 @@ const choose = (row, options, unavailable) => {
 
 /** Opens a lane per peer: all in one process, or one process each where peers would slow each other down. */
 const openLanes = async (row, chosen, options, dir, failed) => {
-  const shared = row.isolate ? undefined : new LaneClient()
+  const shared = row.isolate || options.isolate ? undefined : new LaneClient()
   const lanes = []
   for (const peer of chosen) {
     const client = shared ?? new LaneClient()
     try {
-      await client.call('open', { row: row.name, peer, dir, quick: options.quick, shared: !!shared })
+      await client.call('open', { row: row.name, peer, dir, quick: options.quick, ambient: !row.isolate })
       lanes.push({ peer, client, rounds: [], values: {} })
     } catch (error) {
       failed.push({ peer, reason: error.message })

@@ -41,8 +41,10 @@ const calibrate = async (lane, roundMs) => {
   let n = step
   for (;;) {
     const { ms } = await timeRound(lane, n)
-    if (ms >= roundMs / 4) return Math.max(step, Math.round(n * roundMs / ms / step) * step)
-    n *= ms < roundMs / 40 ? 8 : 2
+    const fitting = Math.max(step, Math.round(n * roundMs / ms / step) * step)
+    // Not from a short round: before V8 has compiled what is hot, it says little about a long one.
+    if (ms >= roundMs * 0.7) return fitting
+    n = Math.max(n + step, Math.min(n * 8, fitting))
   }
 }
 
@@ -50,8 +52,8 @@ const calibrate = async (lane, roundMs) => {
 const useAsyncLocalStorage = () => new AsyncLocalStorage().run({}, () => {})
 
 const commands = {
-  async open({ row, peer, shared, ...settings }) {
-    if (shared) useAsyncLocalStorage()
+  async open({ row, peer, ambient, ...settings }) {
+    if (ambient) useAsyncLocalStorage()
     lanes.set(peer, await openLane(row, peer, settings))
   },
   calibrate: ({ peer, roundMs }) => calibrate(lanes.get(peer), roundMs),

@@ -1,8 +1,9 @@
 /// <reference types="node" />
 
 // ---- values ---------------------------------------------------------------------------------------------
-// Baileys is an optional peer. Where a package is not installed its import type is `any`; this turns that into `never`.
-type IfInstalled<T> = 0 extends 1 & T ? never : T
+// Baileys is an optional peer. Where a package is not installed its import type is the compiler's error type, which makes every
+// conditional type that looks at it `any`, but whose keys are those of `any`: this turns it into `never`.
+type IfInstalled<T> = string extends keyof T ? never : T
 // @ts-ignore -- optional peer
 type Map7 = IfInstalled<import('baileys').SignalDataTypeMap>
 // @ts-ignore -- optional peer
@@ -24,14 +25,12 @@ type LooseAppStateSyncKey = {
   timestamp?: number | null
 }
 
+type SyncKeyOf<M> = M extends { 'app-state-sync-key': infer V } ? V : never
+
 /** The app state sync key of the installed Baileys packages; a loose form of it where none is installed. */
-export type AppStateSyncKey =
-  | (Map7 extends { 'app-state-sync-key': infer V } ? V : never)
-  | (Map6 extends { 'app-state-sync-key': infer V } ? V : never) extends infer P
-  ? [P] extends [never]
-    ? LooseAppStateSyncKey
-    : P
-  : never
+export type AppStateSyncKey = [SyncKeyOf<Map7> | SyncKeyOf<Map6>] extends [never]
+  ? LooseAppStateSyncKey
+  : SyncKeyOf<Map7> | SyncKeyOf<Map6>
 
 /** What every supported Baileys agrees on, family by family. */
 export interface FamilyMap {
@@ -102,6 +101,8 @@ export class CaskError extends Error {
   readonly retryable: boolean
   /** What the operating system or the caller's own code reported. */
   readonly cause?: unknown
+  /** The argument to correct; for a value, the place inside it. */
+  readonly argument?: string
   /** The file or folder involved. */
   readonly path?: string
   /** Byte offset in `path` at which damage was found. */
@@ -125,8 +126,8 @@ export class CaskError extends Error {
 }
 
 // ---- stores ---------------------------------------------------------------------------------------------
-/** Settings of one transaction. */
-export interface TransactionOptions {}
+/** Settings of one transaction; there are none so far, and an unknown one is refused. */
+export type TransactionOptions = { readonly [option: string]: never }
 
 interface KeyAccess {
   /**

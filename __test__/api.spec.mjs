@@ -411,6 +411,22 @@ inEveryPlace(place => {
     if (place.isFile) assert.equal((await recordsOf((await open(t, options)).account().keys, 'session')).length, 50)
   })
 
+  test('reads that are under way when close is called are answered', async t => {
+    const options = await place.optionsFor(t)
+    const cask = await open(t, options)
+    await cask.account().saveCreds({ n: 1 })
+    await cask.account().keys.set({ session: Object.fromEntries(Array.from({ length: 100 }, (_, n) => [n, bytes(5000, n)])) })
+    if (place.isFile) await cask.close()
+    // Nothing is cached now: in a folder these reads wait for the disk.
+    const again = place.isFile ? await open(t, { ...options, cacheBytes: 0 }) : cask
+    const account = again.account()
+    const reads = [account.loadCreds(), ...Array.from({ length: 100 }, (_, n) => account.keys.get('session', [String(n), String(99 - n)]))]
+    await again.close()
+    const [creds, ...found] = await Promise.all(reads)
+    assert.deepEqual(creds, { n: 1 })
+    for (const [n, values] of found.entries()) assert.deepEqual(values, { [n]: bytes(5000, n), [99 - n]: bytes(5000, 99 - n) })
+  })
+
   test('flush resolves with nothing to do, many at once, and after writes', async t => {
     const cask = await openHere(t)
     await cask.flush()

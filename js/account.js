@@ -2,7 +2,7 @@
 
 const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { running, writing } = require('./context.js')
-const { CaskError } = require('./errors.js')
+const { CaskError, atCaller } = require('./errors.js')
 const { RecordAccess } = require('./record-access.js')
 const { transact } = require('./transaction.js')
 
@@ -36,15 +36,19 @@ class AccountState {
  */
 function makeAccount(account) {
   const { cask, records } = account
+  // close() lets running transactions finish, and Baileys saves creds inside of them.
+  const checkCall = () => {
+    if (!running(account.key)) cask.check()
+  }
   return {
     name: account.name,
     keys: makeKeys(account),
     loadCreds: async () => {
-      cask.check()
+      checkCall()
       return /** @type {any} */ (records.getCreds())
     },
     saveCreds: async (creds) => {
-      cask.check()
+      checkCall()
       await records.setCreds(creds)
     },
     drop: async () => {
@@ -79,7 +83,7 @@ function makeKeys(account) {
         cask.check()
         return Promise.resolve(records.get(family, ids))
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(atCaller(error, keys.get))
       }
     },
     set: (/** @type {unknown} */ data) => {
@@ -89,7 +93,7 @@ function makeKeys(account) {
         cask.check()
         return Promise.resolve(records.set(data))
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(atCaller(error, keys.set))
       }
     },
     clear: () => {
@@ -99,7 +103,7 @@ function makeKeys(account) {
         cask.check()
         return Promise.resolve(records.clear())
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(atCaller(error, keys.clear))
       }
     },
     list: (/** @type {any} */ family) => (running(key)?.facade ?? records).list(family),
@@ -112,7 +116,7 @@ function makeKeys(account) {
         cask.check()
         return transact(account, undefined, work, label, options)
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(atCaller(error, keys.transaction))
       }
     }
   }

@@ -4,6 +4,7 @@ const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./
 const { AccountState, makeAccount } = require('./account.js')
 const { current } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
+const { addTo } = require('./running.js')
 const { closedError } = require('./record-access.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
@@ -38,10 +39,12 @@ class CaskState {
     if (this.closing) throw closedError()
   }
 
-  /** @param {Promise<unknown>} work */
-  addRunning(work) {
-    const ended = work.then(() => {}, () => {}).finally(() => this.running.delete(ended))
-    this.running.add(ended)
+  /**
+   * Makes `close` wait.
+   * @returns {() => void} to be called when the work has ended
+   */
+  addRunning() {
+    return addTo(this.running)
   }
 
   /** @param {string} name */
@@ -65,18 +68,16 @@ class CaskState {
     this.accounts.delete(name)
   }
 
-  flush() {
-    const flushed = this.#flush()
-    // A flush that is under way is waited for by close().
-    this.addRunning(flushed)
-    return flushed
-  }
-
-  async #flush() {
+  async flush() {
     this.check()
-    const answered = binding.flush(port, this.handle, ticket())
-    if (answered === FAILED) throw lastError()
-    if (answered === LATER) await settled()
+    const ended = this.addRunning()
+    try {
+      const answered = binding.flush(port, this.handle, ticket())
+      if (answered === FAILED) throw lastError()
+      if (answered === LATER) await settled()
+    } finally {
+      ended()
+    }
   }
 
   close() {
@@ -116,7 +117,8 @@ function makeCask(opened, hooks) {
   const state = new CaskState(opened, hooks)
   const close = async () => {
     for (let context = current(); context; context = context.outer) {
-      if (context.transaction.account.cask === state) {
+      // Work that outlived its transaction is waited for by nobody.
+      if (context.transaction.account.cask === state && context.transaction.phase === 'running') {
         throw new CaskError('ERR_CASK_INVALID_ARGUMENT', 'close() inside a transaction of the same cask would wait for itself; close it after')
       }
     }

@@ -46,4 +46,14 @@ function outOfRange(argument, message) {
   return Object.assign(new RangeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', argument })
 }
 
-module.exports = { CaskError, fromCore, wrongType, outOfRange }
+/**
+ * Lets the stack of an error of this package begin at the caller: what lies between fills the few lines that a stack has.
+ * @param {any} error
+ * @param {Function} called the function below the caller
+ */
+function atCaller(error, called) {
+  if (String(error?.code).startsWith('ERR_CASK_')) Error.captureStackTrace(error, called)
+  return error
+}
+
+module.exports = { CaskError, fromCore, wrongType, outOfRange, atCaller }

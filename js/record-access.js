@@ -151,12 +151,22 @@ class RecordAccess {
   }
 
   /**
+   * @param {unknown} family
+   * @param {() => void} [check]
+   */
+  #checkedIds(family, check) {
+    check?.()
+    return this.ids(family)
+  }
+
+  /**
    * Ids of one family as of this call, one by one.
    * @param {unknown} family
+   * @param {() => void} [check] refuses the call
    * @returns {AsyncIterable<string>}
    */
-  listIds(family) {
-    return later(() => this.ids(family), async function* (ids) {
+  listIds(family, check) {
+    return later(() => this.#checkedIds(family, check), async function* (ids) {
       yield* ids
     })
   }
@@ -164,11 +174,15 @@ class RecordAccess {
   /**
    * Records of one family: ids as of this call, each value as committed when it is reached.
    * @param {unknown} family
+   * @param {() => void} [check] refuses the call, and each step
    * @returns {AsyncIterable<[string, unknown]>}
    */
-  list(family) {
-    const read = (/** @type {string[]} */ ids) => this.get(family, ids)
-    return later(() => this.ids(family), async function* (ids) {
+  list(family, check) {
+    const read = (/** @type {string[]} */ ids) => {
+      check?.()
+      return this.get(family, ids)
+    }
+    return later(() => this.#checkedIds(family, check), async function* (ids) {
       // One at a time: what is removed or changed while the walk stands at another record counts.
       for (const id of ids) {
         const values = await read([id])

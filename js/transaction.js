@@ -2,8 +2,9 @@
 
 const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { runInside, current } = require('./context.js')
-const { CaskError, wrongType } = require('./errors.js')
+const { CaskError, wrongType, atCaller } = require('./errors.js')
 const { RecordAccess } = require('./record-access.js')
+const { addTo } = require('./running.js')
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./account.js').AccountState} AccountState */
@@ -54,11 +55,13 @@ class TransactionState {
     )
   }
 
-  /** @param {Promise<unknown>} work */
-  addInside(work) {
+  /**
+   * Makes the commit wait for a transaction inside.
+   * @returns {() => void} to be called when it has ended
+   */
+  addInside() {
     if (this.inside === NO_ENTRIES) this.inside = new Set()
-    const ended = work.then(() => {}, () => {}).finally(() => this.inside.delete(ended))
-    this.inside.add(ended)
+    return addTo(this.inside)
   }
 
   async commit() {
@@ -108,10 +111,7 @@ function transact(account, outer, work, label, options) {
   for (const name of Object.keys(options ?? {})) {
     return Promise.reject(wrongType('options', `options.${name} is not known`))
   }
-  const ended = perform(account, outer, /** @type {any} */ (work), label)
-  if (outer) outer.addInside(ended)
-  else account.cask.addRunning(ended)
-  return ended
+  return perform(account, outer, /** @type {any} */ (work), label)
 }
 
 /**
@@ -121,19 +121,47 @@ function transact(account, outer, work, label, options) {
  * @param {string | undefined} label
  */
 async function perform(account, outer, work, label) {
+  // Whoever waits for the end does not wait for this promise itself: a failure that nobody handles must show.
+  const ended = outer ? outer.addInside() : account.cask.addRunning()
+  try {
+    const begun = begin(account, outer, label)
+    const transaction = new TransactionState(account, typeof begun === 'number' ? begun : await begun, label)
+    let result
+    try {
+      result = await runInside({ account: account.key, transaction, outer: current() }, () => work(transaction.facade))
+    } catch (error) {
+      transaction.rollBack()
+      throw error
+    }
+    await transaction.commit()
+    return result
+  } finally {
+    ended()
+  }
+}
+
+/**
+ * Begins a transaction; waits for its label where somebody else has it.
+ * @param {AccountState} account
+ * @param {TransactionState | undefined} outer
+ * @param {string | undefined} label
+ * @returns {number | Promise<number>} its handle
+ */
+function begin(account, outer, label) {
   const begun = binding.begin(port, account.handle, outer ? outer.handle : 0, label, ticket())
   if (begun === FAILED) throw lastError()
-  if (begun < 0) await settled()
-  const transaction = new TransactionState(account, begun < 0 ? -begun - 1 : begun, label)
-  let result
+  return begun < 0 ? granted(-begun - 1) : begun
+}
+
+/** @param {number} handle of a transaction that waits */
+async function granted(handle) {
   try {
-    result = await runInside({ account: account.key, transaction, outer: current() }, () => work(transaction.facade))
+    await settled()
   } catch (error) {
-    transaction.rollBack()
+    binding.rollback(port, handle)
     throw error
   }
-  await transaction.commit()
-  return result
+  return handle
 }
 
 /**
@@ -149,7 +177,7 @@ function makeFacade(transaction) {
       transaction.check()
       return Promise.resolve(call())
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(atCaller(error, whileRunning))
     }
   }
   /** @type {any} */
@@ -158,8 +186,8 @@ function makeFacade(transaction) {
     set: (/** @type {unknown} */ data) => whileRunning(() => records.set(data)),
     clear: () => whileRunning(() => records.clear()),
     setCreds: (/** @type {unknown} */ creds) => whileRunning(() => records.setCreds(creds)),
-    list: (/** @type {unknown} */ family) => records.list(family),
-    listIds: (/** @type {unknown} */ family) => records.listIds(family),
+    list: (/** @type {unknown} */ family) => records.list(family, () => transaction.check()),
+    listIds: (/** @type {unknown} */ family) => records.listIds(family, () => transaction.check()),
     isInTransaction: () => transaction.phase === 'running',
     transaction: (/** @type {unknown} */ work, /** @type {unknown} */ label, /** @type {unknown} */ options) =>
       whileRunning(() => transact(account, transaction, work, label, options))

@@ -259,10 +259,8 @@ pub fn begin(port: u32, account: i32, parent: i32, label: Option<String>, ticket
     run(port, |port| {
         let (store, account) = port.account(account)?;
         let parent = if parent == 0 { None } else { Some(port.transaction(parent)?) };
-        let begun = Transaction::begin(&store, &account, parent.as_ref(), label.as_deref(), || {
-            let granted = port.inbox().completion(ticket);
-            Box::new(move || granted(Ok(())))
-        })?;
+        let granted = || port.inbox().completion(ticket);
+        let begun = Transaction::begin(&store, &account, parent.as_ref(), label.as_deref(), granted)?;
         let handle = port.insert_transaction(begun.transaction)?;
         Ok(if begun.waits { -handle - 1 } else { handle })
     })

@@ -1,257 +1,351 @@
-//! Exclusive locks that transactions hold to their end. Knows neither storage nor Node.js.
+//! Locks that transactions hold to their end. Knows neither storage nor Node.js, has no threads and no timers.
 //!
-//! Owners form trees, as nested transactions do. An owner may take a lock that only its ancestors hold; siblings exclude each
-//! other. An owner that ends well hands its locks to its parent, so a lock is free for others only when the outermost owner
-//! has ended. Waiters are served in order of arrival, and nobody waits in a circle: the wait that would close one is refused.
+//! # Owners
+//! Owners form trees, as nested transactions do (Moss's rules). An owner may take what only owners around it hold in a conflicting
+//! mode; siblings exclude each other. An owner that ends well hands its locks to its parent, so a lock is free for others only when
+//! the outermost owner has ended. A plain set ([`LockManager::acquire_all`]) is an owner without a tree that takes all its locks
+//! together and holds none while it waits; so nobody ever waits for what it holds in a circle.
 //!
-//! Locks exist only while they are held or waited for.
+//! # Order
+//! First come, first served: a request waits behind every conflicting one that came before it, a shared one behind an exclusive
+//! one too. Exceptions, each because the one that is passed waits for the one that passes anyway:
+//! - a holder, and what runs inside a holder, goes before strangers;
+//! - an owner does not wait behind those who, directly or not, wait for it or for an owner that it waits for.
+//!
+//! # Deadlocks
+//! Found when a wait begins, exactly: see the `deadlock` module for the graph, the proof, and the choice of the victim.
+//!
+//! # Locks that enclose others
+//! A [`LockKey`] says what encloses it, such as record < family < account. Requests for two keys of which one encloses the other
+//! meet as if they were for one key. There are no intent locks and no counters: while no lock of an enclosing key exists, a
+//! record's lock never asks for its family, and costs what a lock without a family costs. The first request for an enclosing key
+//! looks once through all locks for those below it; from then on, as long as its lock exists, locks that come and go below it are
+//! entered in its list. Enclosing locks are rare (`list` and `clear` inside a transaction), so the cost lies with them. It is exact
+//! because the list is: what a family's lock meets are the very holders and waits of its records, with their owners, modes and
+//! places in line; a counter would have to be asked whose the counted ones are before a member of the same tree could pass.
+//!
+//! # Existence
+//! Locks exist only while they are held or waited for, and memory goes back when they have become few.
+//!
+//! # Concurrency
+//! Every method takes the one mutex once and does all its work inside. Callbacks are called after that, exactly once per wait.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod deadlock;
+mod few;
+mod key;
+mod owners;
+mod rules;
+mod section;
+mod slots;
+mod snapshot;
+mod table;
+mod types;
+mod waits;
+
+use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::marker::PhantomData;
+use std::sync::Mutex;
+use std::time::Instant;
 
-/// Identifies an owner within its lock manager.
-pub type OwnerId = u64;
+pub use self::key::LockKey;
+use self::owners::Doom;
+pub use self::section::Section;
+pub use self::snapshot::{HolderView, LockView, WaiterView};
+pub use self::table::Table;
+pub use self::types::{Acquired, Begin, Callback, Deadlock, Ending, Limits, Mode, OwnerId, Reason, Refusal, WaitId};
+use self::waits::Goal;
 
-/// Called once when a wait ends with the lock granted. Not called where the wait is given up.
-pub type Grant = Box<dyn FnOnce() + Send>;
-
-/// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acquired {
-    /// The lock is held.
-    Now,
-    /// The owner waits; its grant will be called.
-    Later,
-    /// Waiting would never end. Nothing has changed.
-    Deadlock,
+/// Locks by key.
+///
+/// # Example
+/// ```
+/// use baileys_cask::lock::{Acquired, Begin, Ending, Limits, LockKey, LockManager, Mode};
+///
+/// #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// struct Label(&'static str);
+/// impl LockKey for Label {}
+///
+/// let locks: LockManager<Label> = LockManager::default();
+/// let (one, two) = (locks.begin(Begin::default()), locks.begin(Begin::default()));
+/// let never = || -> baileys_cask::lock::Callback<Label> { unreachable!() };
+/// assert_eq!(locks.acquire(one, &Label("a"), Mode::Exclusive, Limits::default(), never), Acquired::Now);
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let waits = locks.acquire(two, &Label("a"), Mode::Exclusive, Limits::default(), || Box::new(move |end| drop(tell.send(end))));
+/// assert!(matches!(waits, Acquired::Later(_)));
+/// locks.end(one, Ending::Release);
+/// assert_eq!(told.recv(), Ok(Ok(())));
+/// ```
+pub struct LockManager<K, S = Mutex<Table<K>>> {
+    table: S,
+    keys: PhantomData<fn() -> K>,
 }
 
-/// What happens to the locks of an owner that ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// They go to its parent; without one they are free.
-    Inherit,
-    /// They are free, but for those that an ancestor holds too.
-    Release,
-}
-
-struct Waiter {
-    owner: OwnerId,
-    grant: Grant,
-}
-
-struct Lock {
-    /// From the outermost owner inwards: each is an ancestor of the next.
-    holders: Vec<OwnerId>,
-    queue: VecDeque<Waiter>,
-}
-
-struct Owner<K> {
-    parent: Option<OwnerId>,
-    children: Vec<OwnerId>,
-    held: Vec<K>,
-    waits_for: Option<K>,
-}
-
-struct State<K> {
-    next_owner: OwnerId,
-    owners: HashMap<OwnerId, Owner<K>>,
-    locks: HashMap<K, Lock>,
-}
-
-/// Exclusive locks by key.
-pub struct LockManager<K> {
-    state: Mutex<State<K>>,
-}
-
-impl<K> Debug for LockManager<K> {
+impl<K, S> Debug for LockManager<K, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LockManager").finish_non_exhaustive()
     }
 }
 
-impl<K: Hash + Eq + Clone> Default for LockManager<K> {
+impl<K: LockKey, S: Section<Table<K>>> Default for LockManager<K, S> {
     fn default() -> Self {
-        Self { state: Mutex::new(State { next_owner: 1, owners: HashMap::new(), locks: HashMap::new() }) }
+        Self { table: S::from(Table::new()), keys: PhantomData }
     }
 }
 
-impl<K: Hash + Eq + Clone> LockManager<K> {
-    fn state(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
+    /// Works on the table, grants what can be granted, and tells those whose wait has ended.
+    fn change<R>(&self, work: impl FnOnce(&mut Table<K>) -> R) -> R {
+        let (done, outbox) = self.table.enter(|table| {
+            let done = work(table);
+            table.settle();
+            (done, std::mem::take(&mut table.outbox))
+        });
+        // Outside the mutex: a callback may call the manager.
+        outbox.into_iter().for_each(|(callback, outcome)| callback(outcome));
+        done
     }
 
-    /// A new owner, inside another one or on its own. It lives until [`Self::end`].
-    pub fn begin(&self, parent: Option<OwnerId>) -> OwnerId {
-        let mut state = self.state();
-        let id = state.next_owner;
-        state.next_owner += 1;
-        if let Some(above) = parent.and_then(|parent| state.owners.get_mut(&parent)) {
-            above.children.push(id);
-        }
-        state.owners.insert(id, Owner { parent, children: Vec::new(), held: Vec::new(), waits_for: None });
-        id
+    /// A new owner, inside another one or on its own. It lives until [`Self::end`] or [`Self::end_domain`].
+    ///
+    /// Inside an owner that has ended or is doomed, every request of it is refused.
+    pub fn begin(&self, begin: Begin) -> OwnerId {
+        self.table.enter(|table| {
+            let at = table.begin(begin);
+            table.owners.get(at).map_or(OwnerId(0), |owner| owner.id)
+        })
     }
 
-    /// Takes a lock, or queues for it. `grant` is made only where the owner has to wait.
-    pub fn acquire(&self, owner: OwnerId, key: &K, grant: impl FnOnce() -> Grant) -> Acquired {
-        let mut state = self.state();
-        let State { locks, owners, .. } = &mut *state;
-        let lock = locks.entry(key.clone()).or_insert_with(|| Lock { holders: Vec::new(), queue: VecDeque::new() });
-        if lock.holders.contains(&owner) {
-            return Acquired::Now;
-        }
-        // Descendants of the holder go before all who wait: those wait for the holder, and it waits for its descendants.
-        let open = lock.holders.iter().all(|holder| is_within(owners, owner, *holder));
-        if open && (lock.queue.is_empty() || !lock.holders.is_empty()) {
-            lock.holders.push(owner);
-            if let Some(owner) = owners.get_mut(&owner) {
-                owner.held.push(key.clone());
+    /// Takes a lock, or queues for it. What the owner holds already, in this mode or a stronger one, it is given again.
+    ///
+    /// `callback` is made only where the owner has to wait, inside the mutex: it must not call the manager.
+    pub fn acquire(
+        &self,
+        owner: OwnerId,
+        key: &K,
+        mode: Mode,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> Acquired<K> {
+        self.change(|table| {
+            let at = match table.ready(owner) {
+                Ok(at) => at,
+                Err(doom) => return Acquired::Refused(doom.refusal()),
+            };
+            match table.take(at, key, mode) {
+                None => Acquired::Now,
+                Some(entry) => table.wait_for_each(at, (entry, mode), VecDeque::new(), limits, callback),
             }
-            return Acquired::Now;
-        }
-        if state.would_close_circle(owner, key) {
-            return Acquired::Deadlock;
-        }
-        if let Some(lock) = state.locks.get_mut(key) {
-            lock.queue.push_back(Waiter { owner, grant: grant() });
-        }
-        if let Some(owner) = state.owners.get_mut(&owner) {
-            owner.waits_for = Some(key.clone());
-        }
-        Acquired::Later
+        })
     }
 
-    /// Ends an owner: gives up its wait and passes on or frees what it holds. Ending an owner twice does nothing.
-    pub fn end(&self, owner: OwnerId, ending: Ending) {
-        let mut granted = Vec::new();
-        {
-            let mut state = self.state();
-            let Some(ended) = state.owners.remove(&owner) else { return };
-            let heir = ended.parent.filter(|parent| ending == Ending::Inherit && state.owners.contains_key(parent));
-            if let Some(above) = ended.parent.and_then(|parent| state.owners.get_mut(&parent)) {
-                above.children.retain(|child| *child != owner);
-            }
-            if let Some(key) = ended.waits_for {
-                if let Some(lock) = state.locks.get_mut(&key) {
-                    lock.queue.retain(|waiter| waiter.owner != owner);
+    /// Takes many locks one after the other in the order of their keys, waiting at each that is not free: one call, one outcome.
+    ///
+    /// Where it is refused, the owner keeps what it has taken until it ends. A key that is given twice is taken once, in the
+    /// stronger mode. `callback` is as in [`Self::acquire`].
+    pub fn acquire_sorted(
+        &self,
+        owner: OwnerId,
+        mut keys: Vec<(K, Mode)>,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> Acquired<K> {
+        // The stronger mode of a key comes first, and the second one is dropped.
+        keys.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
+        keys.dedup_by(|second, first| second.0 == first.0);
+        self.change(|table| {
+            let at = match table.ready(owner) {
+                Ok(at) => at,
+                Err(doom) => return Acquired::Refused(doom.refusal()),
+            };
+            let mut rest = VecDeque::from(keys);
+            while let Some((key, mode)) = rest.pop_front() {
+                if let Some(entry) = table.take(at, &key, mode) {
+                    return table.wait_for_each(at, (entry, mode), rest, limits, callback);
                 }
-                state.serve(&key, &mut granted);
             }
-            for key in ended.held {
-                state.leave(&key, owner, heir);
-                state.serve(&key, &mut granted);
+            Acquired::Now
+        })
+    }
+
+    /// Takes many locks for itself alone, all together or none: the locks of a plain set.
+    ///
+    /// The owner is made here, and takes no other locks: so it holds nothing while it waits, closes no circle and is no deadlock's
+    /// victim. It lives until [`Self::end`], also where it was refused. `callback` is as in [`Self::acquire`].
+    pub fn acquire_all(
+        &self,
+        domain: u32,
+        mut keys: Vec<K>,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> (OwnerId, Acquired<K>) {
+        keys.sort_unstable();
+        keys.dedup();
+        self.change(|table| {
+            let owner = table.begin(Begin { domain, ..Begin::default() });
+            let id = table.owners.get_mut(owner).map_or(OwnerId(0), |owner| {
+                owner.plain = true;
+                owner.id
+            });
+            let now = Instant::now();
+            let entries: Vec<u32> = keys.iter().map(|key| table.find_or_create(key)).collect();
+            let blocked = entries.iter().position(|entry| table.would_block(owner, Mode::Exclusive, *entry));
+            let Some(witness) = blocked else {
+                entries.into_iter().for_each(|entry| table.hold(entry, owner, Mode::Exclusive, now));
+                return (id, Acquired::Now);
+            };
+            let wait = table.new_wait(owner, Mode::Exclusive, Goal::All, now, limits.deadline);
+            table.enqueue(wait, entries);
+            if let Some(found) = table.waits.get_mut(wait) {
+                found.witness = witness;
             }
-        }
-        // Outside the lock: a grant may call back.
-        granted.into_iter().for_each(|grant| grant());
+            // Nobody waits for an owner that holds nothing and whose wait is the last in line: there is nothing to put in order.
+            (id, table.begin_wait(wait, callback))
+        })
+    }
+
+    /// Whether nothing that overlaps these keys is held or waited for.
+    pub fn is_free<'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> bool
+    where
+        K: 'a,
+    {
+        self.if_free(keys, || ()).is_some()
+    }
+
+    /// Does some work that no lock stands against, without creating locks: check and work are one step.
+    ///
+    /// Gives `None`, and has not done the work, where anything that overlaps these keys is held or waited for.
+    ///
+    /// # Concurrency
+    /// The work runs inside the mutex: it must be short, must not wait and must not call the manager.
+    pub fn if_free<'a, R>(&self, keys: impl IntoIterator<Item = &'a K>, work: impl FnOnce() -> R) -> Option<R>
+    where
+        K: 'a,
+    {
+        self.table.enter(|table| keys.into_iter().all(|key| table.is_free(key)).then(work))
+    }
+
+    /// Ends an owner: refuses its waits, passes on or frees what it holds, and dooms what still runs inside it. Ending an owner
+    /// twice does nothing.
+    pub fn end(&self, owner: OwnerId, ending: Ending) {
+        self.change(|table| {
+            if let Some(at) = table.owner_at(owner) {
+                table.end(at, ending == Ending::Inherit);
+            }
+        });
+    }
+
+    /// Takes an owner and all inside it out of play: their locks are free but for those that an owner around it holds too, their
+    /// waits and all their later requests are refused. They still have to be ended. A second reason does not replace the first.
+    pub fn doom(&self, owner: OwnerId, reason: Reason) {
+        self.change(|table| {
+            if let Some(at) = table.owner_at(owner) {
+                table.doom(at, Doom::Given(reason));
+            }
+        });
+    }
+
+    /// Gives up a wait: its callback is called with [`Refusal::Cancelled`]. Gives whether it still waited.
+    pub fn cancel(&self, wait: WaitId) -> bool {
+        self.change(|table| match table.wait_at(wait) {
+            Some(at) => {
+                table.refuse(at, Refusal::Cancelled);
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Ends all owners of a thread that is gone, and with them what runs inside them.
+    pub fn end_domain(&self, domain: u32) {
+        self.change(|table| {
+            let ended: Vec<u32> = table.owners.iter().filter(|(_, owner)| owner.domain == domain).map(|(at, _)| at).collect();
+            // All are doomed first: while one ends, nothing is granted to another that is about to.
+            ended.iter().for_each(|at| table.doom(*at, Doom::Ended));
+            ended.iter().for_each(|at| table.end(*at, false));
+        });
+    }
+
+    /// Refuses the waits whose deadline is not after `now`. Gives the earliest deadline of the others.
+    pub fn expire(&self, now: Instant) -> Option<Instant> {
+        self.change(|table| {
+            loop {
+                let (deadline, wait) = table.deadlines.first().copied()?;
+                if deadline > now {
+                    return Some(deadline);
+                }
+                table.deadlines.pop_first();
+                let Some(found) = table.waits.get(wait) else { continue };
+                let waited = now.saturating_duration_since(found.since);
+                let at = found.at.get(found.witness).or(found.at.first());
+                let refusal = match at.and_then(|at| table.entries.get(*at)) {
+                    Some(entry) => Refusal::Expired { key: entry.key.clone(), waited },
+                    None => Refusal::Cancelled,
+                };
+                table.refuse(wait, refusal);
+            }
+        })
+    }
+
+    /// Every lock with its holders and waiters, in the order of the keys.
+    ///
+    /// Copied inside the mutex, sorted outside.
+    pub fn snapshot(&self) -> Vec<LockView<K>> {
+        let mut views = self.table.enter(|table| table.snapshot());
+        views.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        views.iter_mut().for_each(|view| view.holders.sort_by_key(|holder| std::cmp::Reverse(holder.age)));
+        views
     }
 
     /// How many locks and owners exist.
     pub fn len(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.locks.len(), state.owners.len())
+        self.table.enter(|table| (table.entries.len(), table.owners.len()))
     }
 
-    /// Whether nothing is held or waited for.
+    /// Whether nothing is held or waited for, and no owner lives.
     pub fn is_empty(&self) -> bool {
         self.len() == (0, 0)
     }
+
+    /// Places for locks, owners and waits that memory is kept for, used or not.
+    pub fn capacity(&self) -> usize {
+        self.table.enter(|table| table.capacity())
+    }
 }
 
-/// Whether `owner` is `ancestor` or a descendant of it.
-fn is_within<K>(owners: &HashMap<OwnerId, Owner<K>>, owner: OwnerId, ancestor: OwnerId) -> bool {
-    let mut at = Some(owner);
-    while let Some(id) = at {
-        if id == ancestor {
-            return true;
-        }
-        at = owners.get(&id).and_then(|owner| owner.parent);
-    }
-    false
-}
-
-impl<K: Hash + Eq + Clone> State<K> {
-    fn leave(&mut self, key: &K, owner: OwnerId, heir: Option<OwnerId>) {
-        let Some(lock) = self.locks.get_mut(key) else { return };
-        match heir {
-            Some(heir) if !lock.holders.contains(&heir) => {
-                lock.holders.iter_mut().filter(|holder| **holder == owner).for_each(|holder| *holder = heir);
-                if let Some(heir) = self.owners.get_mut(&heir) {
-                    heir.held.push(key.clone());
-                }
-            }
-            _ => lock.holders.retain(|holder| *holder != owner),
-        }
+impl<K: LockKey> Table<K> {
+    fn ready(&self, owner: OwnerId) -> Result<u32, Doom> {
+        let at = self.owner_at(owner).ok_or(Doom::Ended)?;
+        self.doom_of(at).map_or(Ok(at), Err)
     }
 
-    /// Grants a lock to whoever may have it now, in order of arrival, and forgets a lock that nobody wants.
-    fn serve(&mut self, key: &K, granted: &mut Vec<Grant>) {
-        let Some(lock) = self.locks.get_mut(key) else { return };
-        let owners = &mut self.owners;
-        while let Some(next) =
-            lock.queue.iter().position(|waiter| lock.holders.iter().all(|holder| is_within(owners, waiter.owner, *holder)))
-        {
-            let Some(waiter) = lock.queue.remove(next) else { break };
-            lock.holders.push(waiter.owner);
-            if let Some(owner) = owners.get_mut(&waiter.owner) {
-                owner.held.push(key.clone());
-                owner.waits_for = None;
-            }
-            granted.push(waiter.grant);
+    /// Queues for a lock that was not free, and then for the rest.
+    fn wait_for_each(
+        &mut self,
+        owner: u32,
+        (entry, mode): (u32, Mode),
+        rest: VecDeque<(K, Mode)>,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> Acquired<K> {
+        let wait = self.new_wait(owner, mode, Goal::Each(rest), Instant::now(), limits.deadline);
+        self.enqueue(wait, vec![entry]);
+        if let Some(refusal) = self.put_in_order(owner, wait) {
+            self.refuse(wait, refusal);
         }
-        if lock.holders.is_empty() && lock.queue.is_empty() {
-            self.locks.remove(key);
-        }
+        self.begin_wait(wait, callback)
     }
 
-    /// The outermost owner around `owner` that is not around `other` as well.
-    fn outermost_apart(&self, owner: OwnerId, other: OwnerId) -> OwnerId {
-        let mut at = owner;
-        while let Some(parent) = self.owners.get(&at).and_then(|owner| owner.parent) {
-            if is_within(&self.owners, other, parent) {
-                break;
-            }
-            at = parent;
+    /// Gives a wait its callback, unless it has ended by now: room made for it on the way may have been enough.
+    fn begin_wait(&mut self, wait: u32, callback: impl FnOnce() -> Callback<K>) -> Acquired<K> {
+        self.settle();
+        let Some(found) = self.waits.get_mut(wait) else { return Acquired::Refused(Refusal::Ended) };
+        if let Some(outcome) = found.done.take() {
+            self.forget(wait);
+            return outcome.map_or_else(Acquired::Refused, |()| Acquired::Now);
         }
-        at
-    }
-
-    /// Whether `owner`, waiting for `key`, would in the end wait for itself or for an owner around it.
-    ///
-    /// A wait for a lock is a wait for the end of the whole tree that holds it, as far as the waiter is not part of it. Such a
-    /// tree waits for every lock that any owner in it waits for.
-    fn would_close_circle(&self, owner: OwnerId, key: &K) -> bool {
-        let mut seen = HashSet::new();
-        let mut trees = self.trees_in_the_way(owner, key);
-        while let Some(tree) = trees.pop() {
-            if is_within(&self.owners, owner, tree) {
-                return true;
-            }
-            if !seen.insert(tree) {
-                continue;
-            }
-            let mut members = vec![tree];
-            while let Some(member) = members.pop() {
-                let Some(found) = self.owners.get(&member) else { continue };
-                members.extend(&found.children);
-                if let Some(wanted) = &found.waits_for {
-                    trees.extend(self.trees_in_the_way(member, wanted));
-                }
-            }
-        }
-        false
-    }
-
-    fn trees_in_the_way(&self, owner: OwnerId, key: &K) -> Vec<OwnerId> {
-        let holders = self.locks.get(key).map(|lock| lock.holders.as_slice()).unwrap_or_default();
-        holders
-            .iter()
-            .filter(|holder| !is_within(&self.owners, owner, **holder))
-            .map(|holder| self.outermost_apart(*holder, owner))
-            .collect()
+        found.callback = Some(callback());
+        Acquired::Later(found.id)
     }
 }
 

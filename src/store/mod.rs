@@ -13,18 +13,20 @@ use dashmap::DashMap;
 use crate::backend::file::index::ACCOUNT_TABLE_SHARDS;
 use crate::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::LockManager;
+use crate::lock::{LockKey, LockManager};
 use crate::record::{MAX_ACCOUNT_BYTES, Op, check_batch, check_key};
 
 pub use self::account::Account;
 pub use self::transaction::{Begun, Transaction};
 
 /// Identifies a label's lock: the account, and the label in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LabelKey {
     account: Arc<str>,
     label: Box<str>,
 }
+
+impl LockKey for LabelKey {}
 
 /// One open cask: its records, its accounts and its locks. Shared by all handles, in all threads.
 #[derive(Debug)]

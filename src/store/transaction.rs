@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Account, LabelKey, Store};
 use crate::backend::{Applied, Batch, Completion, ValueSink};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::{Acquired, Ending, Grant, OwnerId};
+use crate::lock::{Acquired, Begin, Ending, Limits, Mode, OwnerId, Refusal};
 use crate::record::{CREDS_KEY, Op, OpReader, check_batch, check_key};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,43 @@ pub struct Transaction {
 pub struct Begun {
     /// The transaction.
     pub transaction: Arc<Transaction>,
-    /// Whether `grant` will be called when it may go on.
+    /// Whether `granted` will be called when it may go on.
     pub waits: bool,
+}
+
+/// Words for a label's lock that was not granted.
+#[derive(Clone)]
+struct Refused {
+    label: Box<str>,
+    /// Label of the transaction around it.
+    outer: Option<Box<str>>,
+}
+
+impl Refused {
+    fn error<K>(&self, refusal: &Refusal<K>) -> Error {
+        let label = &self.label;
+        match refusal {
+            Refusal::Deadlock(_) => Error::new(
+                ErrorKind::Deadlock,
+                format!(
+                    "waiting for label {label} would never end: its holder waits for this transaction; retry the transaction"
+                ),
+            )
+            .with_text("label", &**label),
+            // Nothing else ends a wait for a label.
+            _ => ended(self.outer.as_deref().or(Some(label))),
+        }
+    }
+}
+
+/// The refusal of what belongs to a transaction that has ended.
+fn ended(label: Option<&str>) -> Error {
+    let named = label.map_or_else(String::new, |label| format!(" {label}"));
+    Error::new(
+        ErrorKind::TransactionEnded,
+        format!("transaction{named} has ended; await everything that belongs to it inside its work"),
+    )
+    .with_text("label", label.unwrap_or_default())
 }
 
 /// What a look through the staged writes finds.
@@ -92,7 +127,8 @@ enum Seen {
 }
 
 impl Transaction {
-    /// Begins a transaction under a label's lock. `grant` is made only where it has to wait.
+    /// Begins a transaction under a label's lock. `granted` is made only where it has to wait; it is called when the wait ends,
+    /// with an error where it ends without the lock.
     ///
     /// # Errors
     /// `Dropped`, `TransactionEnded` for a parent that has ended, `Deadlock`.
@@ -101,27 +137,28 @@ impl Transaction {
         account: &Arc<Account>,
         parent: Option<&Arc<Self>>,
         label: Option<&str>,
-        grant: impl FnOnce() -> Grant,
+        granted: impl FnOnce() -> Completion,
     ) -> Result<Begun> {
         account.check()?;
         if let Some(parent) = parent {
             parent.check_running(&parent.inner())?;
         }
-        let owner = store.labels.begin(parent.map(|parent| parent.owner));
+        let owner = store.labels.begin(Begin { parent: parent.map(|parent| parent.owner), ..Begin::default() });
         let waits = match label {
             None => false,
             Some(label) => {
                 let key = LabelKey { account: Arc::clone(account.name()), label: label.into() };
-                match store.labels.acquire(owner, &key, grant) {
+                let refused = Refused { label: label.into(), outer: parent.and_then(|parent| parent.label.clone()) };
+                let acquired = store.labels.acquire(owner, &key, Mode::Exclusive, Limits::default(), || {
+                    let (granted, refused) = (granted(), refused.clone());
+                    Box::new(move |outcome| granted(outcome.map_err(|refusal| refused.error(&refusal))))
+                });
+                match acquired {
                     Acquired::Now => false,
-                    Acquired::Later => true,
-                    Acquired::Deadlock => {
+                    Acquired::Later(_) => true,
+                    Acquired::Refused(refusal) => {
                         store.labels.end(owner, Ending::Release);
-                        return Err(Error::new(
-                            ErrorKind::Deadlock,
-                            format!("waiting for label {label} would never end: its holder waits for this transaction; retry the transaction"),
-                        )
-                        .with_text("label", label));
+                        return Err(refused.error(&refusal));
                     }
                 }
             }
@@ -155,13 +192,7 @@ impl Transaction {
     }
 
     fn ended(&self) -> Error {
-        let label = self.label.as_deref().unwrap_or_default();
-        let named = if label.is_empty() { String::new() } else { format!(" {label}") };
-        Error::new(
-            ErrorKind::TransactionEnded,
-            format!("transaction{named} has ended; await everything that belongs to it inside its work"),
-        )
-        .with_text("label", label)
+        ended(self.label.as_deref())
     }
 
     fn check_running(&self, inner: &Inner) -> Result<()> {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use baileys_cask::backend::Applied;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
-use baileys_cask::backend::{Backend, Completion};
+use baileys_cask::backend::{Applied, Backend, Completion};
 use baileys_cask::store::{Store, Transaction};
 
 use super::disk::{Disk, Event, Note};
@@ -125,7 +124,7 @@ impl Run {
 }
 
 fn transact(store: &Arc<Store>, account: &str, parts: &[Changes]) {
-    let no_wait = || -> Box<dyn FnOnce() + Send> { panic!("nobody else holds the label") };
+    let no_wait = || -> Completion { panic!("nobody else holds the label") };
     let account = store.account(account).unwrap();
     let outer = Transaction::begin(store, &account, None, Some("label"), no_wait).unwrap().transaction;
     for (position, part) in parts.iter().enumerate() {

@@ -1,0 +1,94 @@
+//! Circles, and who ends them.
+
+use super::*;
+
+#[test]
+fn a_circle_is_refused_at_the_wait_that_closes_it() {
+    let bench = Bench::default();
+    let [one, two] = bench.owners();
+    assert_eq!((bench.write(one, "a"), bench.write(two, "b"), bench.write(one, "b")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.write(two, "a"), Got::Deadlock(two, vec!["a", "b"]));
+    bench.fail(two);
+    assert_eq!(bench.granted(), [one]);
+}
+
+#[test]
+fn two_readers_that_both_want_to_write_are_a_deadlock() {
+    let bench = Bench::default();
+    let [one, two] = bench.owners();
+    assert_eq!((bench.read(one, "a"), bench.read(two, "a"), bench.write(one, "a")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.write(two, "a"), Got::Deadlock(two, vec!["a"]));
+}
+
+#[test]
+fn the_victim_is_the_nearest_owner_around_that_has_locks_of_the_circle_so_that_retries_end() {
+    let bench = Bench::default();
+    let [one, two] = bench.owners();
+    assert_eq!((bench.write(one, "a"), bench.write(two, "b"), bench.write(one, "b")), (Got::Now, Got::Now, Got::Later));
+    let middle = bench.inside(two);
+    for _ in 0..3 {
+        let child = bench.inside(middle);
+        assert_eq!(bench.write(child, "a"), Got::Deadlock(two, vec!["a", "b"]), "to retry the child alone would never end");
+        bench.fail(child);
+    }
+    bench.locks.doom(two, Reason(1));
+    assert_eq!(bench.granted(), [one]);
+}
+
+#[test]
+fn where_a_sibling_holds_the_lock_the_victim_is_the_parent_of_both() {
+    let bench = Bench::default();
+    let [outer, other] = bench.owners();
+    let (one, two) = (bench.inside(outer), bench.inside(outer));
+    assert_eq!((bench.write(one, "a"), bench.write(other, "b"), bench.write(other, "a")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.write(two, "b"), Got::Deadlock(outer, vec!["a", "b"]));
+}
+
+#[test]
+fn a_circle_over_three_trees_is_found() {
+    let bench = Bench::default();
+    let outer = bench.owners::<3>();
+    let inner = outer.map(|owner| bench.inside(owner));
+    outer.iter().zip(["a", "b", "c"]).for_each(|(owner, key)| assert_eq!(bench.write(*owner, key), Got::Now));
+    assert_eq!((bench.write(inner[0], "b"), bench.write(inner[1], "c")), (Got::Later, Got::Later));
+    assert_eq!(bench.write(inner[2], "a"), Got::Deadlock(outer[2], vec!["a", "b", "c"]));
+}
+
+#[test]
+fn a_wait_behind_others_is_no_circle() {
+    let bench = Bench::default();
+    let owners = bench.owners::<3>();
+    assert_eq!(bench.write(owners[0], "a"), Got::Now);
+    owners[1..].iter().for_each(|owner| assert_eq!(bench.write(*owner, "a"), Got::Later));
+}
+
+#[test]
+fn an_owner_of_last_resort_is_spared_where_another_one_can_be_the_victim() {
+    let bench = Bench::default();
+    let (spared, other) = (bench.last_resort(), bench.owner());
+    assert_eq!((bench.write(spared, "a"), bench.write(other, "b"), bench.write(other, "a")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.write(spared, "b"), Got::Later);
+    let deadlock = Deadlock { victim: other, keys: vec![Path("a"), Path("b")] };
+    assert_eq!(bench.told(), [(other, Err(Refusal::Deadlock(Box::new(deadlock))))]);
+    bench.fail(other);
+    assert_eq!(bench.granted(), [spared]);
+}
+
+#[test]
+fn an_owner_of_last_resort_is_the_victim_where_no_other_can_be() {
+    let bench = Bench::default();
+    let (one, two) = (bench.last_resort(), bench.last_resort());
+    assert_eq!((bench.write(one, "a"), bench.write(two, "b"), bench.write(one, "b")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.write(two, "a"), Got::Deadlock(two, vec!["a", "b"]));
+}
+
+#[test]
+fn a_sorted_request_that_closes_a_circle_on_its_way_is_told_so() {
+    let bench = Bench::default();
+    let [one, two, gate] = bench.owners();
+    assert_eq!((bench.write(gate, "a"), bench.write(one, "c"), bench.write(two, "b")), (Got::Now, Got::Now, Got::Now));
+    assert_eq!((bench.sorted(two, &["a", "c"]), bench.write(one, "b")), (Got::Later, Got::Later));
+    bench.end(gate);
+    let deadlock = Deadlock { victim: two, keys: vec![Path("b"), Path("c")] };
+    assert_eq!(bench.told(), [(two, Err(Refusal::Deadlock(Box::new(deadlock))))]);
+}

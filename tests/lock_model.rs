@@ -1,0 +1,250 @@
+//! Random histories: the lock manager against a plain statement of its rules, and both against a search for an order in which all
+//! can end.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[allow(dead_code, unreachable_pub)]
+mod common_lock;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use baileys_cask::lock::{Acquired, Begin, Callback, Ending, Limits, LockManager, Mode, OwnerId, Reason, Refusal, WaitId};
+use common_lock::{End, Key, RefWait, Reference};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Begin { parent: Option<usize>, last_resort: bool },
+    Acquire { owner: usize, key: Key, mode: Mode },
+    Sorted { owner: usize, keys: Vec<(Key, Mode)> },
+    All { keys: Vec<Key> },
+    End { owner: usize, inherit: bool },
+    Doom { owner: usize },
+    Cancel { wait: usize },
+}
+
+fn keys(coarse: bool) -> BoxedStrategy<Key> {
+    let records = (0..2u8, 0..2u8).prop_map(|(family, id)| Key::Record(0, family, id));
+    let labels = (0..3u8).prop_map(Key::Label);
+    if coarse {
+        prop_oneof![4 => records, 1 => labels, 2 => (0..2u8).prop_map(|family| Key::Family(0, family)), 1 => Just(Key::Account(0))].boxed()
+    } else {
+        prop_oneof![records, labels].boxed()
+    }
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    prop_oneof![Just(Mode::Shared), Just(Mode::Exclusive)]
+}
+
+fn steps(coarse: bool) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        1 => (proptest::option::weighted(0.6, 0..16usize), proptest::bool::weighted(0.2))
+            .prop_map(|(parent, last_resort)| Step::Begin { parent, last_resort }),
+        14 => (0..16usize, keys(coarse), modes()).prop_map(|(owner, key, mode)| Step::Acquire { owner, key, mode }),
+        3 => (0..16usize, proptest::collection::vec((keys(coarse), modes()), 1..4)).prop_map(|(owner, keys)| Step::Sorted { owner, keys }),
+        3 => proptest::collection::vec(keys(coarse), 1..4).prop_map(|keys| Step::All { keys }),
+        2 => (0..16usize, any::<bool>()).prop_map(|(owner, inherit)| Step::End { owner, inherit }),
+        1 => (0..16usize).prop_map(|owner| Step::Doom { owner }),
+        1 => (0..16usize).prop_map(|wait| Step::Cancel { wait }),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+/// A wait's number in the reference, and how it ended.
+type Told = (usize, Result<(), Refusal<Key>>);
+
+/// Holders and waiters by key.
+type Locks = BTreeMap<Key, (BTreeSet<(OwnerId, Mode)>, Vec<OwnerId>)>;
+
+/// The manager and the reference side by side.
+#[derive(Default)]
+struct Pair {
+    locks: LockManager<Key>,
+    reference: Reference,
+    owners: Vec<OwnerId>,
+    waits: Vec<(usize, WaitId)>,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+impl Pair {
+    fn end_of(&self, outcome: Result<(), Refusal<Key>>) -> End {
+        match outcome {
+            Ok(()) => End::Granted,
+            Err(Refusal::Deadlock(found)) => {
+                let victim = self.owners.iter().position(|owner| *owner == found.victim).unwrap();
+                End::Deadlock { victim, keys: found.keys }
+            }
+            Err(Refusal::Cancelled) => End::Cancelled,
+            Err(Refusal::Doomed(Reason(reason))) => End::Doomed(reason),
+            Err(Refusal::Ended) => End::Ended,
+            Err(Refusal::Expired { .. }) => panic!("no deadline was given"),
+        }
+    }
+
+    fn compare(&mut self, got: Acquired<Key>, expected: Result<usize, End>) {
+        match (got, expected) {
+            (Acquired::Later(id), Ok(wait)) => self.waits.push((wait, id)),
+            (Acquired::Now, Err(End::Granted)) => {}
+            (Acquired::Refused(refusal), Err(end)) => assert_eq!(self.end_of(Err(refusal)), end),
+            (got, expected) => panic!("{got:?}, not {expected:?}"),
+        }
+    }
+
+    fn tell(&self, wait: usize) -> impl FnOnce() -> Callback<Key> + use<> {
+        let told = Arc::clone(&self.told);
+        move || Box::new(move |end| told.lock().unwrap().push((wait, end)))
+    }
+
+    fn request(&mut self, owner: usize, keys: &[(Key, Mode)]) {
+        let mut wanted = self.reference.clone();
+        let mut ordered = keys.to_vec();
+        ordered.sort_by_key(|(key, mode)| (*key, std::cmp::Reverse(*mode)));
+        ordered.dedup_by_key(|(key, _)| *key);
+        let expected = self.reference.acquire(owner, &ordered);
+        if let Err(End::Deadlock { victim, .. }) = &expected {
+            DEADLOCKS.fetch_add(1, Ordering::Relaxed);
+            assert!(self.reference.within(owner, *victim), "the victim is around the one that waits");
+            if let [(key, mode)] = *keys {
+                // Only real ones: with this wait there was no order in which all can end.
+                wanted.waits.push(RefWait {
+                    id: 0,
+                    owner,
+                    mode,
+                    at: vec![key],
+                    rest: Vec::new(),
+                    arrival: 0,
+                    passes: Vec::new(),
+                });
+                assert!(!wanted.completes(), "{owner} was refused {key:?} for nothing");
+            }
+        }
+        let tell = self.tell(expected.clone().unwrap_or(0));
+        let got = match *keys {
+            [(key, mode)] => self.locks.acquire(self.owners[owner], &key, mode, Limits::default(), tell),
+            _ => self.locks.acquire_sorted(self.owners[owner], keys.to_vec(), Limits::default(), tell),
+        };
+        self.compare(got, expected);
+    }
+
+    fn all(&mut self, mut keys: Vec<Key>) {
+        keys.sort();
+        keys.dedup();
+        let (_, expected) = self.reference.acquire_all(&keys);
+        let is_free = self.locks.is_free(&keys);
+        let tell = self.tell(expected.clone().unwrap_or(0));
+        let (id, got) = self.locks.acquire_all(0, keys, Limits::default(), tell);
+        assert!(!is_free || got == Acquired::Now);
+        self.owners.push(id);
+        self.compare(got, expected);
+    }
+
+    fn step(&mut self, step: Step) {
+        // Owners that have ended are asked for now and then.
+        let living: Vec<usize> = (0..self.owners.len()).filter(|at| !self.reference.owners[*at].ended).collect();
+        let pick = |at: usize| if at == 0 || living.is_empty() { 0 } else { living[at % living.len()] };
+        match step {
+            Step::Begin { parent, last_resort } => {
+                let parent = parent.filter(|_| !self.owners.is_empty()).map(pick).filter(|at| !self.reference.owners[*at].plain);
+                self.reference.begin(parent, last_resort);
+                let parent = parent.map(|at| self.owners[at]);
+                self.owners.push(self.locks.begin(Begin { parent, domain: 0, last_resort }));
+            }
+            Step::All { keys } => self.all(keys),
+            _ if self.owners.is_empty() => {}
+            Step::Acquire { owner, key, mode } => self.request(pick(owner), &[(key, mode)]),
+            Step::Sorted { owner, keys } => self.request(pick(owner), &keys),
+            Step::End { owner, inherit } => {
+                let owner = pick(owner);
+                self.reference.end(owner, inherit);
+                self.locks.end(self.owners[owner], if inherit { Ending::Inherit } else { Ending::Release });
+            }
+            Step::Doom { owner } => {
+                let owner = pick(owner);
+                self.reference.doom(owner, 7);
+                self.locks.doom(self.owners[owner], Reason(7));
+            }
+            Step::Cancel { wait } => {
+                if let Some((wait, id)) = self.waits.get(wait % self.waits.len().max(1)).copied() {
+                    assert_eq!(self.locks.cancel(id), self.reference.cancel(wait));
+                }
+            }
+        }
+        self.check();
+    }
+
+    /// Same answers, same locks; nothing conflicts, nobody waits in a circle, and all can end.
+    fn check(&mut self) {
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let mut told: Vec<(usize, End)> = told.into_iter().map(|(wait, end)| (wait, self.end_of(end))).collect();
+        let mut expected = std::mem::take(&mut self.reference.told);
+        told.sort();
+        expected.sort();
+        assert_eq!(told, expected, "what was told");
+        let mut locks: Locks = Locks::new();
+        for hold in &self.reference.holds {
+            locks.entry(hold.key).or_default().0.insert((self.owners[hold.owner], hold.mode));
+        }
+        let mut waits = self.reference.waits.clone();
+        waits.sort_by_key(|wait| wait.arrival);
+        for wait in &waits {
+            wait.at.iter().for_each(|key| locks.entry(*key).or_default().1.push(self.owners[wait.owner]));
+        }
+        let mut seen: Locks = Locks::new();
+        for view in self.locks.snapshot() {
+            let holders = view.holders.iter().map(|holder| (holder.owner, holder.mode)).collect();
+            let waiters = view.waiters.iter().map(|waiter| waiter.owner).collect();
+            seen.insert(view.key, (holders, waiters));
+        }
+        seen.values_mut().chain(locks.values_mut()).for_each(|(_, waiters)| waiters.sort());
+        assert_eq!(seen, locks, "what is held and waited for");
+        assert_eq!(self.reference.conflict(), None);
+        assert!(!self.reference.has_circle(), "a circle was left");
+        assert!(self.reference.completes(), "a deadlock was left");
+    }
+}
+
+static DEADLOCKS: AtomicUsize = AtomicUsize::new(0);
+
+fn run(history: Vec<Step>) {
+    let mut pair = Pair::default();
+    for parent in [None, None, Some(0), Some(1), Some(0), None] {
+        pair.step(Step::Begin { parent, last_resort: parent == Some(1) });
+    }
+    history.into_iter().for_each(|step| pair.step(step));
+    for owner in (0..pair.owners.len()).rev() {
+        pair.step(Step::End { owner, inherit: true });
+    }
+    assert!(pair.locks.is_empty(), "{:?}", pair.locks);
+}
+
+fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("LOCK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases(600))]
+
+    #[test]
+    fn histories_of_records_and_labels_follow_the_rules(history in steps(false)) {
+        run(history);
+    }
+
+    #[test]
+    fn histories_with_enclosing_locks_follow_the_rules(history in steps(true)) {
+        run(history);
+    }
+}
+
+#[test]
+fn histories_are_rich_in_deadlocks() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..200 {
+        run(steps(true).new_tree(&mut runner).unwrap().current());
+    }
+    assert!(DEADLOCKS.load(Ordering::Relaxed) > 50, "{DEADLOCKS:?}");
+}

@@ -81,9 +81,6 @@ export declare function openPort(scratch: Uint8Array, wake: () => void): number
 /** Bytes of the last result that did not fit into the scratch buffer. */
 export declare function overflowLength(port: number): number
 
-/** Forgets the handle of an account. */
-export declare function releaseAccount(port: number, account: number): void
-
 /** Rolls a transaction back and forgets its handle. */
 export declare function rollback(port: number, transaction: number): void
 

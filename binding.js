@@ -854,7 +854,6 @@ module.exports.openCask = nativeBinding.openCask
 module.exports.openedCask = nativeBinding.openedCask
 module.exports.openPort = nativeBinding.openPort
 module.exports.overflowLength = nativeBinding.overflowLength
-module.exports.releaseAccount = nativeBinding.releaseAccount
 module.exports.rollback = nativeBinding.rollback
 module.exports.set = nativeBinding.set
 module.exports.setFrom = nativeBinding.setFrom

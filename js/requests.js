@@ -178,13 +178,12 @@ function packCreds(writer, creds) {
     throw wrongType('creds', 'creds are an object')
   }
   writer.u8(OPCODE_PUT)
-  writer.u16(1)
-  writer.u8(CREDS)
+  packCredsKey(writer)
   packValue(writer, CREDS, creds, () => 'creds')
 }
 
 /**
- * Appends the key of a read of the creds.
+ * Appends the key of the creds and the length before it.
  * @param {Writer} writer
  */
 function packCredsKey(writer) {

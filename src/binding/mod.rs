@@ -166,14 +166,6 @@ pub fn open_account(port: u32, cask: i32, name: String) -> i32 {
     })
 }
 
-/// Forgets the handle of an account.
-#[napi(catch_unwind)]
-pub fn release_account(port: u32, account: i32) {
-    if let Some(port) = port::find(port) {
-        port.remove_account(account);
-    }
-}
-
 /// Names of the accounts that hold something, as JSON; `null` on failure.
 #[napi(catch_unwind)]
 pub fn accounts(port: u32, cask: i32) -> Option<String> {

@@ -211,10 +211,6 @@ impl Port {
         handle.ok_or_else(|| Error::internal("a million accounts are open in this thread"))
     }
 
-    pub(super) fn remove_account(&self, account: i32) {
-        self.accounts.borrow_mut().remove(account);
-    }
-
     pub(super) fn account(&self, account: i32) -> Result<(Arc<Store>, Arc<Account>)> {
         let accounts = self.accounts.borrow();
         let open = accounts.get(account).ok_or_else(Error::closed)?;

@@ -94,15 +94,13 @@ pub trait Fs: Send + Sync + Debug {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// Reads a whole file.
+/// Reads from the start of a file until the buffer is full or the file ends; gives the count of bytes read.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
+pub fn fill_from_start(file: &dyn FsFile, buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
@@ -110,6 +108,17 @@ pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
     }
+    Ok(filled)
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// What the operating system says.
+pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    let filled = fill_from_start(file, &mut bytes)?;
     bytes.truncate(filled);
     Ok(bytes)
 }

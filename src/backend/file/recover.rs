@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::fs::read_all;
+use super::fs::{fill_from_start, read_all};
 use super::index::Index;
 use super::log::{Log, Tail};
 use super::manifest_file::{POISON_MARKER, has_poison_marker};
 use super::reappend::reappend;
 use super::segments::id_of_file_name;
 use crate::codec::check::Salt;
-use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
@@ -78,15 +78,7 @@ fn find_segments(log: &Log) -> Result<BTreeMap<u64, Found>> {
         let file = log.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(Error::io("read", &path, &cause)),
-            }
-        }
+        let filled = fill_from_start(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;
         let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path)?;
         if let Some(header) = &header {
             if header.cask_id != log.cask_id {
@@ -136,7 +128,6 @@ struct Replay<'a> {
     epoch: u64,
     /// Segments of the log up to where it ends.
     lived: Vec<ManifestEntry>,
-    ended_cleanly: bool,
     broken: Option<Break>,
     /// Segments of the chosen line that begin past the end of the log, and the torn rest of the last one.
     report: RecoveryReport,
@@ -155,7 +146,6 @@ impl<'a> Replay<'a> {
             named: manifest.segments.iter().map(|entry| entry.id).max().unwrap_or(0),
             epoch: 0,
             lived: Vec::new(),
-            ended_cleanly: false,
             broken: None,
             report: RecoveryReport::default(),
             cut: false,
@@ -177,7 +167,6 @@ impl<'a> Replay<'a> {
         let limit = successor.map_or(bytes.len() as u64, |link| link.end);
         let counted = bytes.get(..usize::try_from(limit).unwrap_or(usize::MAX)).unwrap_or(&bytes);
         let mut at = SEGMENT_HEADER_BYTES;
-        self.ended_cleanly = false;
         if header.first_seq != self.last_seq + 1 {
             self.break_at(segment, 96, true);
         }
@@ -188,7 +177,6 @@ impl<'a> Replay<'a> {
             };
             self.claim(frame_header.synced, 0);
             let _ = self.index.publish(frame, id, at as u64, None);
-            self.ended_cleanly = frame_header.kind == FrameKind::End;
             self.last_seq = frame_header.seq;
             at += frame.len();
         }

@@ -5,9 +5,9 @@ const {
 } = require('./port.js')
 const { decodeValue } = require('./codec/decode.js')
 const { CREDS } = require('./codec/families.js')
-const { setOwn } = require('./codec/set-own.js')
+const { singleEntry } = require('./codec/dictionary.js')
 const { CaskError } = require('./errors.js')
-const { packBatch, packClear, packCreds, packCredsKey, packIds, packPrefix } = require('./requests.js')
+const { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix } = require('./requests.js')
 
 /** @typedef {import('./codec/writer.js').Writer} Writer */
 /** @typedef {import('./codec/decode.js').DecodeHooks} DecodeHooks */
@@ -39,6 +39,11 @@ class RecordAccess {
   get(family, ids) {
     const writer = borrowWriter()
     try {
+      // One id is the common case, and needs no list.
+      if (Array.isArray(ids) && ids.length === 1) {
+        const id = ids[0]
+        return this.#readOne(writer, id, packId(writer, family, id))
+      }
       const { code, keys } = packIds(writer, family, ids)
       return keys.length === 0 ? {} : this.#read(writer, keys, code)
     } finally {
@@ -66,13 +71,38 @@ class RecordAccess {
    */
   #read(writer, ids, code) {
     const length = writer.offset
-    const answered = inScratch(writer)
-      ? binding.get(port, this.account, this.transaction, length, ticket())
-      : binding.getFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length), ticket())
+    const answered = this.#ask(writer, length)
     if (answered >= 0) return decodeAnswer(writer.buffer, length, ids, code, this.hooks)
     if (answered === OVERFLOWED) return decodeAnswer(takeOverflow(), 0, ids, code, this.hooks)
     if (answered === READ_LATER) return this.#readLater(ids, code)
     throw lastError()
+  }
+
+  /**
+   * @param {Writer} writer
+   * @param {string} id
+   * @param {number} code
+   */
+  #readOne(writer, id, code) {
+    const length = writer.offset
+    const answered = this.#ask(writer, length)
+    // A length before the value, or instead of it.
+    if (answered > 4) return singleEntry(id, decodeValue(writer.buffer, length + 4, length + answered, code, this.hooks))
+    if (answered === 4) return {}
+    if (answered === OVERFLOWED) return decodeAnswer(takeOverflow(), 0, [id], code, this.hooks)
+    if (answered === READ_LATER) return this.#readLater([id], code)
+    throw lastError()
+  }
+
+  /**
+   * @param {Writer} writer
+   * @param {number} length of the request
+   * @returns {number} length of the answer behind it, or what it is instead
+   */
+  #ask(writer, length) {
+    return inScratch(writer)
+      ? binding.get(port, this.account, this.transaction, length, ticket())
+      : binding.getFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length), ticket())
   }
 
   /**
@@ -201,15 +231,16 @@ class RecordAccess {
  */
 function decodeAnswer(buffer, at, ids, code, hooks) {
   /** @type {Record<string, unknown>} */
-  const values = {}
+  const values = Object.create(null)
   for (let i = 0; i < ids.length; i++) {
     const size = buffer.readUInt32LE(at)
     at += 4
     if (size === ABSENT) continue
-    setOwn(values, /** @type {string} */ (ids[i]), decodeValue(buffer, at, at + size, code, hooks))
+    values[/** @type {string} */ (ids[i])] = decodeValue(buffer, at, at + size, code, hooks)
     at += size
   }
-  return values
+  // Last, since only without a prototype `__proto__` is a key like any other. See `dictionary` for why it is no `{}`.
+  return Object.setPrototypeOf(values, Object.prototype)
 }
 
 /**

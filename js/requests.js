@@ -97,6 +97,19 @@ function packValue(writer, code, value, path) {
 }
 
 /**
+ * Appends the key of a read of one record.
+ * @param {Writer} writer
+ * @param {unknown} family
+ * @param {unknown} id
+ * @returns {number} the family's code
+ */
+function packId(writer, family, id) {
+  const code = familyCode(family)
+  packKey(writer, code, /** @type {string} */ (family), id)
+  return code
+}
+
+/**
  * Appends the keys of a read.
  * @param {Writer} writer
  * @param {unknown} family
@@ -191,4 +204,4 @@ function packCredsKey(writer) {
   writer.u8(CREDS)
 }
 
-module.exports = { packBatch, packClear, packCreds, packCredsKey, packIds, packPrefix }
+module.exports = { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix }

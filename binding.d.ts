@@ -16,10 +16,15 @@ export declare function accounts(port: number, cask: number): string | null
 export declare function attachCask(port: number, target: string, isPath: boolean): string | null
 
 /**
- * Begins a transaction, inside another one where `parent` is not 0. Gives its handle; the negative of the handle, less one,
- * where it waits for its label and the ticket will be settled.
+ * Begins a transaction, inside another one where `around` is not 0. Gives its handle; the negative of the handle, less one,
+ * where it waits for its locks and the ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks,
+ * by code; 16 takes the locks of writes at the commit; 17 commits by itself inside a transaction of the same account; 18 is a
+ * deadlock's last choice.
  */
-export declare function begin(port: number, account: number, parent: number, label: string | undefined | null, ticket: number): number
+export declare function begin(port: number, account: number, around: number, label: string | undefined | null, settings: number, ticket: number): number
+
+/** Like `begin`, with the keys of records, as in a request of `get`, that are locked before anything else. */
+export declare function beginWith(port: number, account: number, around: number, records: Uint8Array, settings: number, ticket: number): number
 
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
@@ -30,11 +35,17 @@ export declare function commit(port: number, transaction: number, ticket: number
 /** Copies that result and forgets it. */
 export declare function copyOverflow(port: number, target: Uint8Array): void
 
+/** Frees a transaction's locks and refuses its calls and its commit from now on, with the error of this code. */
+export declare function doom(port: number, transaction: number, code: string): boolean
+
 /** Removes an account's creds and records. */
 export declare function dropAccount(port: number, account: number, ticket: number): number
 
 /** Every code the core knows, for the test that compares them with the documentation. */
 export declare function errorCodes(): Array<string>
+
+/** Refuses the waits for locks of a cask that have waited for too long. */
+export declare function expireWaits(port: number, cask: number): void
 
 /** Settles the ticket when everything acknowledged before is safe from a loss of power. */
 export declare function flush(port: number, cask: number, ticket: number): number
@@ -42,28 +53,37 @@ export declare function flush(port: number, cask: number, ticket: number): numbe
 /**
  * Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
  * answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
- * not fit and waits for `copyOverflow`; -3 where it has to be read from disk first: `ticketAnswer` gives its length when the
- * ticket has been settled, and `copyOverflow` the rest.
+ * not fit and waits for `copyOverflow`; -3 where the disk has to be waited for and -4 where a lock has: `ticketAnswer` moves it to
+ * where `copyOverflow` takes it from when the ticket has been settled.
+ *
+ * A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
+ * takes no part.
  */
 export declare function get(port: number, account: number, transaction: number, length: number, ticket: number): number
 
 /** Like `get`, with the request in a buffer of its own. The answer is never in the scratch buffer. */
 export declare function getFrom(port: number, account: number, transaction: number, request: Uint8Array, ticket: number): number
 
+/** Whether a transaction that was to be independent commits with the one around it. */
+export declare function joined(port: number, transaction: number): boolean
+
 /** Keeps the process alive while tickets are open, or lets it end. */
 export declare function keepAlive(port: number, on: boolean): void
 
 /**
- * Lists keys that start with the `length` bytes at the start of the scratch buffer: `u16` length and key each. The answer
- * always waits for `copyOverflow`.
+ * Lists keys that start with a prefix: `u16` length and key each. The answer always waits for `copyOverflow`; it gives -4
+ * where a lock has to be waited for, as `get` does.
  */
-export declare function keys(port: number, account: number, transaction: number, prefix: Uint8Array): number
+export declare function keys(port: number, account: number, transaction: number, prefix: Uint8Array, ticket: number): number
 
 /** Why the last call on this port failed, as JSON. */
 export declare function lastError(port: number): string
 
-/** Handle of an account. */
-export declare function openAccount(port: number, cask: number, name: string): number
+/** Every lock of a cask with its holders and waiters, as JSON; `null` on failure. A waiter of this port has the `ticket` of its call. */
+export declare function locks(port: number, cask: number): string | null
+
+/** Handle of an account. Calls through it wait for a lock for `lock_timeout_ms` at most; 0 is for ever. */
+export declare function openAccount(port: number, cask: number, name: string, lockTimeoutMs: number): number
 
 /** Opens a cask in the background. The ticket is settled with a handle, which `openedCask` gives. */
 export declare function openCask(port: number, options: string, ticket: number): number
@@ -74,15 +94,24 @@ export declare function openedCask(port: number, ticket: number): string | null
 /**
  * Opens a port: what one load of the package in one thread talks through.
  *
- * `wake` is called, on this thread, when tickets have been settled.
+ * `wake` is called, on this thread, when tickets have been settled. `thread` is Node's number for this thread.
  */
-export declare function openPort(scratch: Uint8Array, wake: () => void): number
+export declare function openPort(scratch: Uint8Array, wake: () => void, thread: number): number
 
 /** Bytes of the last result that did not fit into the scratch buffer. */
 export declare function overflowLength(port: number): number
 
 /** Rolls a transaction back and forgets its handle. */
 export declare function rollback(port: number, transaction: number): void
+
+/**
+ * Saves creds, whose packed put lies in the first `length` bytes of the scratch buffer, from inside a transaction and not as part
+ * of it.
+ */
+export declare function saveCreds(port: number, transaction: number, length: number, ticket: number): number
+
+/** Like `saveCreds`, with the operation in a buffer of its own. */
+export declare function saveCredsFrom(port: number, transaction: number, ops: Uint8Array, ticket: number): number
 
 /** Applies the packed operations in the first `length` bytes of the scratch buffer, or stages them in a transaction. */
 export declare function set(port: number, account: number, transaction: number, length: number, ticket: number): number

@@ -81,7 +81,10 @@ export type CaskErrorCode =
   | 'ERR_CASK_CLOSED'
   | 'ERR_CASK_LOCKED'
   | 'ERR_CASK_DETACHED'
+  | 'ERR_CASK_LOCK_TIMEOUT'
   | 'ERR_CASK_DEADLOCK'
+  | 'ERR_CASK_TRANSACTION_TIMEOUT'
+  | 'ERR_CASK_ABORTED'
   | 'ERR_CASK_TRANSACTION_ENDED'
   | 'ERR_CASK_CORRUPT'
   | 'ERR_CASK_VERSION'
@@ -121,13 +124,47 @@ export class CaskError extends Error {
   readonly supported?: number
   /** Account involved. */
   readonly account?: string
-  /** Label of the transaction involved. */
+  /** Label of the transaction involved; of a deadlock, the one to retry. */
   readonly label?: string
+  /** Records that were waited for. */
+  readonly records?: readonly { account: string; type: string; id: string }[]
+  /** Labels that were waited for. */
+  readonly labels?: readonly string[]
+  /** How long the call waited, in milliseconds. */
+  readonly waitedMs?: number
+  /** How long the transaction held locks, in milliseconds. */
+  readonly heldMs?: number
 }
 
 // ---- stores ---------------------------------------------------------------------------------------------
-/** Settings of one transaction; there are none so far, and an unknown one is refused. */
-export type TransactionOptions = { readonly [option: string]: never }
+/** Settings of one transaction; an unknown one is refused. */
+export interface TransactionOptions {
+  /**
+   * `record`: reads and writes lock their records, so that transactions are serializable whatever their labels.
+   * `label`: reads take no locks, and writes take theirs at the commit; others stay serializable, this one is as far as its label goes.
+   * @default 'record'
+   */
+  isolation?: 'record' | 'label'
+  /**
+   * Inside a transaction of the same account: `join` leaves writes and locks to it; `independent` commits by itself, and stays when the
+   * one around it fails, unless it touches what is staged there (see `joined`).
+   * @default 'join'
+   */
+  nested?: 'join' | 'independent'
+  /** Cancels a wait, or dooms the running transaction until its commit begins: `ERR_CASK_ABORTED`. */
+  signal?: AbortSignal
+  /**
+   * Longest time from this call to the end of `work`, waits included, in milliseconds; then `ERR_CASK_TRANSACTION_TIMEOUT`. 0 is none.
+   * @default 0
+   */
+  timeoutMs?: number
+}
+
+/** Names a record. */
+export interface RecordRef {
+  type: Family
+  id: string
+}
 
 interface KeyAccess {
   /**
@@ -150,9 +187,16 @@ interface KeyAccess {
   isInTransaction(): boolean
   /**
    * Runs `work` under the lock of `label`; its writes are committed as one batch when it resolves, and undone when it rejects.
-   * A transaction inside another one joins it. `label` is optional because Baileys 6.7 passes none.
+   * Every record it reads or writes is locked to its end. A transaction inside another one joins it. `label` is optional because
+   * Baileys 6.7 passes none.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, label?: string, options?: TransactionOptions): Promise<T>
+  /** Like `transaction`, with the locks of some records, at most 65,536, taken before `work` begins, and no label. */
+  transactWith<T>(
+    scope: { records: readonly RecordRef[] },
+    work: (tx: Transaction) => Promise<T>,
+    options?: TransactionOptions
+  ): Promise<T>
 }
 
 /** The keys of one account; assignable to every `SignalKeyStore*` type of both Baileys packages. */
@@ -162,6 +206,8 @@ export interface KeyStore extends KeyAccess {}
 export interface Transaction extends KeyAccess {
   /** Replaces the account's creds when the transaction commits. */
   setCreds(creds: AuthCredsLike): Promise<void>
+  /** Whether a transaction that was to be independent commits with the one around it, because it has touched what is staged there. */
+  readonly joined: boolean
 }
 
 /** A logger shaped like pino's, as Baileys takes it. */
@@ -208,7 +254,29 @@ export interface CaskOptions {
    * @default 0
    */
   openWaitMs?: number
-  /** Receives warnings: a tail cut off after a crash, a folder that others can read. */
+  /**
+   * Longest wait for a lock, in milliseconds; then `ERR_CASK_LOCK_TIMEOUT`. 0 is no limit.
+   * @default 0
+   */
+  lockTimeoutMs?: number
+  /**
+   * Longest time that a transaction may hold locks without making a call, in milliseconds, and a tenth of the longest time that it may
+   * hold them at all; then `ERR_CASK_TRANSACTION_TIMEOUT`. Time in which it waits for a lock does not count. 0 is no limit.
+   * @default 120000
+   */
+  transactionTimeoutMs?: number
+  /**
+   * Who holds locks or waits for one for longer than this, in milliseconds, is reported: to `logger`, and on the channel
+   * `baileys-cask:stall` of `node:diagnostics_channel`. 0 reports nobody.
+   * @default 5000
+   */
+  stallWarnMs?: number
+  /**
+   * Keep the stack of every transaction's call for `locks()` and reports, and not of one in 64: 3 to 10 microseconds each.
+   * @default false
+   */
+  lockStacks?: boolean
+  /** Receives warnings: a tail cut off after a crash, a folder that others can read, a lock that is held for too long. */
   logger?: Logger
   /** Where fresh creds come from. @default the installed Baileys, loaded when fresh creds are needed */
   baileys?: BaileysModule
@@ -234,6 +302,45 @@ export interface Account {
   drop(): Promise<void>
 }
 
+/** One that holds a lock or waits for it. */
+export interface LockParty {
+  /** Account of its transaction; absent for a `set` outside of all. */
+  account?: string
+  /** Label of its transaction. */
+  label?: string
+  /** Node's number of its thread; 0 is the main thread. */
+  thread: number
+  mode: 'shared' | 'exclusive'
+  /** How long it has held it or waited, in milliseconds. */
+  ageMs: number
+  /** Where the call was made: of every waiter, and of some holders, of this thread. */
+  stack?: string
+}
+
+/** One lock that is held or waited for. */
+export interface LockInfo {
+  kind: 'label' | 'record' | 'family' | 'account' | 'creds'
+  account: string
+  /** Of a label's lock. */
+  label?: string
+  /** Family, of the lock of a record or a family. */
+  type?: string
+  /** Of a record's lock. */
+  id?: string
+  /** Longest first. */
+  holders: LockParty[]
+  /** In the order of service. */
+  waiters: LockParty[]
+}
+
+export interface AccountOptions {
+  /**
+   * Whether a call of its `keys` inside the work of a transaction takes part in that transaction.
+   * @default true
+   */
+  ambient?: boolean
+}
+
 /** One open store. */
 export interface Cask {
   /** Folder of the cask, absolute; `undefined` in memory. */
@@ -241,9 +348,11 @@ export interface Cask {
   /** What opening had to cut off. */
   readonly recovery: Readonly<RecoveryReport>
   /** A handle to an account; nothing is created before its first write. @default name 'default' */
-  account(name?: string): Account
+  account(name?: string, options?: AccountOptions): Account
   /** Names of the accounts that have creds or a record. */
   accounts(): Promise<string[]>
+  /** Who holds what and who waits, in all threads. */
+  locks(): LockInfo[]
   /** Resolves when everything acknowledged before is safe from a loss of power. */
   flush(): Promise<void>
   /** Waits for what is under way, then ends this handle. The store closes with its last handle. */

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import vm from 'node:vm'
 import fc from 'fast-check'
 import { BufferJSON, Curve, initAuthCreds, proto, useMultiFileAuthState } from 'baileys'
@@ -125,6 +126,55 @@ const nearly = arbitrary => fc.tuple(arbitrary, fc.nat(), fc.nat(), fc.constantF
   return value
 }).filter(value => !holdsNumericObject(value))
 
+/** A session in packed form as docs/values.md has it, and where in it the lengths of its texts are. */
+function packedSession({ _sessions, version }) {
+  const fields = []
+  const lengthsAt = []
+  let texts = ''
+  const varint = number => {
+    for (; number > 127; number = Math.floor(number / 128)) fields.push((number % 128) | 128)
+    fields.push(number)
+  }
+  const int = number => varint(number >= 0 ? 2 * number : -2 * number - 1)
+  const text = (characters, extra = 0) => {
+    lengthsAt.push(5 + fields.length)
+    varint(characters.length + extra)
+    texts += characters
+  }
+  const each = (object, write) => {
+    for (const [name, value] of Object.entries(object)) {
+      text(name, 1)
+      write(value)
+    }
+    fields.push(0)
+  }
+  text(version)
+  each(_sessions, ({ registrationId, currentRatchet: ratchet, indexInfo: index, _chains, pendingPreKey: pending }) => {
+    int(registrationId)
+    for (const key of [ratchet.ephemeralKeyPair.pubKey, ratchet.ephemeralKeyPair.privKey, ratchet.lastRemoteEphemeralKey]) text(key)
+    int(ratchet.previousCounter)
+    text(ratchet.rootKey)
+    text(index.baseKey)
+    for (const number of [index.baseKeyType, index.closed, index.used, index.created]) int(number)
+    text(index.remoteIdentityKey)
+    each(_chains, ({ chainKey, chainType, messageKeys }) => {
+      int(chainType)
+      int(chainKey.counter)
+      if (chainKey.key === undefined) fields.push(0)
+      else text(chainKey.key, 1)
+      each(messageKeys, key => text(key))
+    })
+    if (pending === undefined) return fields.push(0)
+    fields.push(pending.preKeyId === undefined ? 1 : 2)
+    int(pending.signedKeyId)
+    text(pending.baseKey)
+    if (pending.preKeyId !== undefined) int(pending.preKeyId)
+  })
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(fields.length)
+  return { bytes: Buffer.concat([Buffer.from([TAG.SESSION]), length, Buffer.from(fields), Buffer.from(texts, 'latin1')]), lengthsAt }
+}
+
 async function realSessions(messages) {
   const info = console.info
   console.info = () => {}
@@ -197,11 +247,43 @@ describe('values come back as from useMultiFileAuthState', () => {
   test('session: any of its shape takes the packed form', () =>
     property(session, async value => {
       const stored = encode('session', value)
-      assert.equal(stored[0], TAG.SESSION)
+      assert.equal(stored.toString('hex'), packedSession(value).bytes.toString('hex'))
       const back = decode('session', stored)
       assert.deepStrictEqual(back, JSON.parse(JSON.stringify(value)))
       assert.equal(JSON.stringify(back), JSON.stringify(value), 'the order of keys is kept')
     }))
+
+  test('session: one whose texts are not all ASCII is a tree', async () => {
+    const [id] = Object.keys(SAMPLES.session._sessions)
+    const change = {
+      version: value => (value.version = 'v\u00fc'),
+      'key of an entry': value => (value._sessions = { '\u00fc': value._sessions[id] }),
+      'a key that latin1 has not': value => (value._sessions[id].currentRatchet.rootKey = '\u0141\u0141'),
+      'a pair of surrogates': value => (value._sessions[id].indexInfo.baseKey = '\ud83d\ude00'),
+      'key of a chain': value => (value._sessions[id]._chains['\u00fc'] = value._sessions[id]._chains.c),
+      'a message key': value => (value._sessions[id]._chains.c.messageKeys[9] = '\u00fc'),
+      'the last text': value => (value._sessions[id].pendingPreKey.baseKey = '\u00fc')
+    }
+    for (const [name, make] of Object.entries(change)) {
+      const value = structuredClone(SAMPLES.session)
+      make(value)
+      assert.equal(encode('session', value)[0], TAG.TREE, name)
+      assert.deepStrictEqual(roundTrip('session', value), await throughBaileys('session', value), name)
+    }
+    const half = structuredClone(SAMPLES.session)
+    half._sessions[id].indexInfo.baseKey = '\ud83d'
+    assert.throws(() => encode('session', half, 's'), { argument: `s._sessions['${id}'].indexInfo.baseKey` })
+  })
+
+  test('session: large ones, of many texts and of long ones', () => {
+    const [entry] = Object.values(SAMPLES.session._sessions)
+    const messageKeys = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [i, `key ${i}`.padEnd(44, '=')]))
+    for (const chain of [{ chainKey: { counter: 3000 }, chainType: 1, messageKeys }, { chainKey: { counter: 1, key: 'k'.repeat(200_000) }, chainType: 2, messageKeys: {} }]) {
+      const value = { _sessions: { base: { ...entry, _chains: { chain } } }, version: 'v1' }
+      assert.equal(encode('session', value).toString('hex'), packedSession(value).bytes.toString('hex'))
+      assert.deepStrictEqual(roundTrip('session', value), value)
+    }
+  })
 
   test('session: any nearly of its shape comes back too', () =>
     property(nearly(session), async value => {
@@ -236,6 +318,30 @@ describe('values come back as from useMultiFileAuthState', () => {
     await property(nearly(ltHash), async value => {
       assert.deepStrictEqual(roundTrip('app-state-sync-version', value), await throughBaileys('app-state-sync-version', value))
     })
+  })
+
+  test('app-state-sync-version: any number of entries, with lengths in common and without', async () => {
+    const state = (count, id, mac) => ({ version: count, hash: Buffer.alloc(128, 1), indexValueMap: Object.fromEntries(Array.from({ length: count }, (_, i) => [id(i), { valueMac: mac(i) }])) })
+    const base64 = i => Buffer.alloc(32, `${i}`.padStart(8, 'x')).toString('base64')
+    for (const count of [0, 1, 2, 63, 64, 65, 128, 1000]) {
+      for (const value of [
+        state(count, base64, i => Buffer.alloc(32, i)),
+        state(count, base64, i => Buffer.alloc(i % 50, i)),
+        state(count, base64, () => Buffer.alloc(0)),
+        state(count, base64, i => Buffer.alloc(3000, i)),
+        state(count, i => 'k'.repeat(i), i => Buffer.alloc(32, i)),
+        state(count, i => String(i), i => Buffer.alloc(32, i))
+      ]) {
+        const stored = encode('app-state-sync-version', value)
+        assert.equal(stored[0], TAG.LT_HASH)
+        const back = decode('app-state-sync-version', stored)
+        assert.deepStrictEqual(back, value)
+        assert.deepEqual(Object.keys(back.indexValueMap), Object.keys(value.indexValueMap))
+      }
+      const tree = state(count, i => (i === count - 1 ? `\u00fc${i}` : base64(i)), i => Buffer.alloc(32, i))
+      assert.equal(encode('app-state-sync-version', tree)[0], count === 0 ? TAG.LT_HASH : TAG.TREE)
+      assert.deepStrictEqual(roundTrip('app-state-sync-version', tree), tree)
+    }
   })
 
   test('numbers at the limits of the packed forms', () => {
@@ -530,6 +636,30 @@ describe('user code that runs while a value is encoded', () => {
     assert.deepStrictEqual(roundTrip('app-state-sync-version', lt).indexValueMap, { a: { valueMac: Buffer.from('m') } })
   })
 
+  test('the packed forms read each property once', () => {
+    for (const [family, tag] of [['session', TAG.SESSION], ['app-state-sync-version', TAG.LT_HASH], ['pre-key', TAG.KEY_PAIR]]) {
+      const watched = []
+      const watch = value => {
+        if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
+        const object = {}
+        for (const [name, item] of Object.entries(value)) {
+          const property = sequence(watch(item), NaN)
+          watched.push([name, property])
+          Object.defineProperty(object, name, property)
+        }
+        return object
+      }
+      const stored = encode(family, watch(SAMPLES[family]))
+      assert.equal(stored[0], tag)
+      assert.deepStrictEqual(stored, encode(family, SAMPLES[family]))
+      for (const [name, { reads }] of watched) assert.equal(reads(), 1, name)
+      const shown = value => (typeof value !== 'object' || value === null || value instanceof Uint8Array
+        ? value
+        : new Proxy(Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shown(item)])), {}))
+      assert.deepStrictEqual(encode(family, shown(SAMPLES[family])), stored)
+    }
+  })
+
   test('it may make the writer grow', () => {
     const writer = new Writer(Buffer.alloc(8))
     const value = { before: 'x', get grow() {
@@ -565,13 +695,31 @@ describe('user code that runs while a value is encoded', () => {
         return 1000
       }
     }
-    for (const family of ['other', 'pre-key', 'app-state-sync-version']) {
-      const mac = new Liar([1, 2])
-      assert.deepStrictEqual(roundTrip(family, mac), Buffer.from([1, 2]))
-      assert.deepStrictEqual(roundTrip(family, { public: mac, private: mac }), { public: Buffer.from([1, 2]), private: Buffer.from([1, 2]) })
-      const lt = { version: 1, hash: mac, indexValueMap: { a: { valueMac: mac } } }
-      assert.deepStrictEqual(roundTrip(family, lt), { version: 1, hash: Buffer.from([1, 2]), indexValueMap: { a: { valueMac: Buffer.from([1, 2]) } } })
+    // Few bytes are copied by a loop, many by a call.
+    for (const size of [2, 40]) {
+      const mac = new Liar(size).fill(7)
+      const real = Buffer.alloc(size, 7)
+      for (const family of ['other', 'pre-key', 'app-state-sync-version']) {
+        assert.deepStrictEqual(roundTrip(family, mac), real)
+        assert.deepStrictEqual(roundTrip(family, { public: mac, private: mac }), { public: real, private: real })
+        const lt = { version: 1, hash: mac, indexValueMap: { a: { valueMac: mac } } }
+        assert.deepStrictEqual(roundTrip(family, lt), { version: 1, hash: real, indexValueMap: { a: { valueMac: real } } })
+      }
     }
+  })
+
+  test('bytes whose length it changes after they were read are stored as they are in the end', () => {
+    const resizable = new ArrayBuffer(40, { maxByteLength: 80 })
+    const detached = new ArrayBuffer(40)
+    const last = { get valueMac() {
+      resizable.resize(80)
+      structuredClone(detached, { transfer: [detached] })
+      return Buffer.from('m')
+    } }
+    const state = { version: 1, hash: Buffer.alloc(0), indexValueMap: { a: { valueMac: new Uint8Array(resizable) }, b: { valueMac: new Uint8Array(detached) }, last } }
+    const stored = encode('app-state-sync-version', state)
+    assert.equal(stored[0], TAG.LT_HASH)
+    assert.deepStrictEqual(decode('app-state-sync-version', stored).indexValueMap, { a: { valueMac: Buffer.alloc(80) }, b: { valueMac: Buffer.alloc(0) }, last: { valueMac: Buffer.from('m') } })
   })
 })
 
@@ -613,6 +761,25 @@ describe('no memory is shared', () => {
   }
 })
 
+test('a key of an LTHash state keeps none of the others in memory', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = vm.runInNewContext('gc')
+  const used = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const kept = []
+  const before = used()
+  for (let i = 0; i < 100; i++) {
+    const short = `key ${i} `.padEnd(44, '=')
+    const indexValueMap = { [`${i} `.padEnd(300_000, 'x')]: { valueMac: Buffer.alloc(1) }, [short]: { valueMac: Buffer.alloc(1) } }
+    const back = roundTrip('app-state-sync-version', { version: 1, hash: Buffer.alloc(0), indexValueMap })
+    kept.push(Object.keys(back.indexValueMap).at(-1))
+  }
+  assert.ok(used() - before < 5_000_000)
+  assert.ok(kept.every(key => key.length === 44))
+})
+
 describe('hostile keys', () => {
   test('__proto__ and the like are keys like any other', () => {
     for (const name of ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'valueOf', '', '\u0000', 'x'.repeat(5000), '\ud83d\ude00']) {
@@ -623,6 +790,75 @@ describe('hostile keys', () => {
       for (const [family, value] of Object.entries(VALUES)) assert.deepStrictEqual(roundTrip(family, value), value, name)
     }
     assert.equal({}.polluted, undefined)
+  })
+})
+
+// ---- properties that are not a value's own --------------------------------------------------------------
+describe('properties that somebody added to Object.prototype are in no value', () => {
+  /** Runs `work` while `Object.prototype` has an enumerable property. */
+  function polluted(name, value, work) {
+    Object.defineProperty(Object.prototype, name, { value, enumerable: true, configurable: true, writable: true })
+    try {
+      return work()
+    } finally {
+      delete Object.prototype[name]
+    }
+  }
+
+  const EMPTY = { session: { _sessions: {}, version: 'v1' }, 'app-state-sync-version': { version: 1, hash: Buffer.alloc(1), indexValueMap: {} } }
+  for (const [family, tag] of [['session', TAG.SESSION], ['app-state-sync-version', TAG.LT_HASH], ['pre-key', TAG.KEY_PAIR]]) {
+    for (const [what, sample] of [['one', SAMPLES[family]], ['an empty one', EMPTY[family]]]) {
+      if (sample === undefined) continue
+      test(`${family}: ${what} that lacks the property`, () => {
+        const packed = encode(family, sample)
+        assert.equal(packed[0], tag)
+        for (const [at, { length }] of objectsIn(sample).map(Object.keys).entries()) {
+          for (let which = 0; which < length; which++) {
+            const value = decode(family, packed)
+            const object = objectsIn(value)[at]
+            const name = Object.keys(object)[which]
+            const moved = object[name]
+            delete object[name]
+            const stored = polluted(name, moved, () => encode(family, value))
+            assert.deepStrictEqual(decode(family, stored), value, `${at} ${name}`)
+          }
+        }
+      })
+
+      test(`${family}: ${what} that is complete`, () => {
+        for (const name of ['extra', '7', 'a']) {
+          const stored = polluted(name, 'not its own', () => encode(family, sample))
+          assert.deepStrictEqual(decode(family, stored), sample)
+        }
+      })
+    }
+  }
+
+  test('session: one that appears when something is read, and is gone when it is read itself', () => {
+    const [entry] = Object.values(SAMPLES.session._sessions)
+    const { c: chain } = entry._chains
+    // What is read last before the names of an empty object are.
+    const { pendingPreKey, ...base } = entry
+    const places = {
+      'an entry': [{}, value => value, 'version', entry],
+      'a chain': [{ base: { ...base, _chains: {} } }, value => value._sessions.base.indexInfo, 'remoteIdentityKey', chain],
+      'a message key': [{ base: { ...base, _chains: { chain } } }, value => value._sessions.base._chains.chain.chainKey, 'key', 'not its own']
+    }
+    for (const [what, [_sessions, place, name, inherited]] of Object.entries(places)) {
+      const value = structuredClone({ _sessions, version: 'v1' })
+      const expected = structuredClone(value)
+      const object = place(value)
+      const old = object[name]
+      const appear = () => Object.defineProperty(Object.prototype, 'extra', { enumerable: true, configurable: true, get: () => (delete Object.prototype.extra, inherited) })
+      Object.defineProperty(object, name, { enumerable: true, get: () => (appear(), old) })
+      let stored
+      try {
+        stored = encode('session', value)
+      } finally {
+        delete Object.prototype.extra
+      }
+      assert.deepStrictEqual(decode('session', stored), expected, what)
+    }
   })
 })
 
@@ -679,6 +915,69 @@ describe('damaged bytes give a value or ERR_CASK_CORRUPT', () => {
     for (const bytes of CASES) assert.equal(decodeDamaged(Buffer.from(bytes)), undefined)
   })
 
+  test('a session whose columns do not fit each other', () => {
+    const { bytes: stored, lengthsAt } = packedSession(SAMPLES.session)
+    assert.deepStrictEqual(decode('session', stored), SAMPLES.session)
+    const refused = (bytes, what) => assert.equal(decodeDamaged(bytes), undefined, what)
+    for (const at of lengthsAt) {
+      for (const change of [-1, 1, 100]) {
+        const damaged = Buffer.from(stored)
+        damaged[at] += change
+        refused(damaged, `a length at ${at} changed by ${change}`)
+      }
+    }
+    const fieldsLength = stored.readUInt32LE(1)
+    for (const length of [...Array(stored.length + 5).keys(), 2 ** 31, 2 ** 32 - 1].filter(length => length !== fieldsLength)) {
+      const damaged = Buffer.from(stored)
+      damaged.writeUInt32LE(length, 1)
+      refused(damaged, `${length} bytes of fields`)
+    }
+    const textsAt = 5 + fieldsLength
+    for (let length = textsAt; length < stored.length; length++) refused(stored.subarray(0, length), 'texts too short')
+    refused(Buffer.concat([stored, Buffer.from('x')]), 'texts too long')
+    refused(Buffer.concat([stored.subarray(0, textsAt), Buffer.from([0]), stored.subarray(textsAt)]), 'texts too long')
+    const longer = Buffer.concat([stored.subarray(0, textsAt), Buffer.from([0]), stored.subarray(textsAt)])
+    longer.writeUInt32LE(fieldsLength + 1, 1)
+    refused(longer, 'fields too long')
+    // A byte that is no ASCII is one character, not the start of several: it cannot move what follows.
+    const damaged = Buffer.from(stored)
+    damaged[stored.length - 1] = 0xc3
+    const expected = structuredClone(SAMPLES.session)
+    Object.values(expected._sessions)[0].pendingPreKey.baseKey = '\u00c3'
+    assert.deepStrictEqual(decodeDamaged(damaged), expected)
+  })
+
+  test('an LTHash state whose columns do not fit each other', () => {
+    const huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]
+    const head = [TAG.LT_HASH, 0, 0]
+    const CASES = {
+      'good: common lengths': [...head, 2, 1, 2, 97, 98, 1, 2, 3, 4],
+      'good: each its own': [...head, 2, 0, 0, 2, 0, 3, 1, 97, 98, 1, 2, 3, 4],
+      'a common length of ids too large': [...head, 2, 2, 2, 97, 98, 1, 2, 3, 4],
+      'a common length of ids that is huge': [...head, 2, ...huge, 2, 97, 98, 1, 2, 3, 4],
+      'a common length of macs too large': [...head, 2, 1, 3, 97, 98, 1, 2, 3, 4],
+      'a common length of macs too small': [...head, 2, 1, 1, 97, 98, 1, 2, 3, 4],
+      'one length of ids too large': [...head, 2, 0, 0, 9, 0, 3, 1, 97, 98, 1, 2, 3, 4],
+      'one length of ids too small': [...head, 2, 0, 0, 1, 0, 3, 1, 97, 98, 1, 2, 3, 4],
+      'one length of ids that is huge': [...head, 2, 0, 0, ...huge, 0, 3, 1, 97, 98, 1, 2, 3, 4],
+      'one length of macs too large': [...head, 2, 0, 0, 2, 0, 4, 1, 97, 98, 1, 2, 3, 4],
+      'one length of macs too small': [...head, 2, 0, 0, 2, 0, 2, 1, 97, 98, 1, 2, 3, 4],
+      'one length of macs that is huge': [...head, 2, 0, 0, 2, 0, ...huge, 1, 97, 98, 1, 2, 3, 4],
+      'more lengths than bytes': [...head, 99, 0, 0, 2, 0, 3, 1, 97, 98, 1, 2, 3, 4],
+      'a count that is huge, of empty ids': [...head, ...huge, 0, 0, 0, 0],
+      'a count that is huge, of ids with a common length': [...head, ...huge, 1, 0, 0],
+      'a count that is huge, of macs with a common length': [...head, ...huge, 0, 1, 0],
+      'bytes where there are no entries': [...head, 0, 0, 0]
+    }
+    for (const [name, bytes] of Object.entries(CASES)) {
+      const value = decodeDamaged(Buffer.from(bytes))
+      assert.equal(value !== undefined, name.startsWith('good'), name)
+      if (value === undefined) continue
+      for (let length = 0; length < bytes.length; length++) assert.equal(decodeDamaged(Buffer.from(bytes.slice(0, length))), undefined, `${name}, cut to ${length}`)
+      assert.equal(decodeDamaged(Buffer.from([...bytes, 0])), undefined)
+    }
+  })
+
   test('nesting without end, a number that is not finite, text that is not UTF-8, unknown marks', () => {
     const nan = Buffer.alloc(8)
     nan.writeDoubleLE(NaN)
@@ -704,12 +1003,16 @@ describe('the format on disk', () => {
     ['lid-mapping', '\u00fc', '03 c3bc'],
     ['pre-key', { public: Buffer.from([1]), private: Buffer.from([2, 3]) }, '04 00 01 01 0203'],
     ['pre-key', { private: Buffer.from([2, 3]), public: Buffer.from([1]) }, '04 01 02 0203 01'],
-    ['app-state-sync-version', { version: 200, hash: Buffer.from([9]), indexValueMap: { 'A=': { valueMac: Buffer.from([7, 8]) } } }, '05 9003 01 09 01 02413d 02 0708'],
+    ['app-state-sync-version', { version: 200, hash: Buffer.from([9]), indexValueMap: { 'A=': { valueMac: Buffer.from([7, 8]) } } }, '05 9003 01 09 01 02 02 413d 0708'],
+    ['app-state-sync-version', { version: 1, hash: Buffer.alloc(0), indexValueMap: { a: { valueMac: Buffer.from([4]) }, bc: { valueMac: Buffer.alloc(0) } } }, '05 02 00 02 00 01 02 00 01 00 616263 04'],
+    ['app-state-sync-version', { version: 0, hash: Buffer.alloc(0), indexValueMap: {} }, '05 00 00 00'],
     ['device-list', ['0', '1'], '06 08 02 050130 050131'],
     ['tctoken', { token: Buffer.from([5]), '\u00fc': '\u00fc' }, '06 09 0b746f6b656e 0701 05 06c3bc 0602c3bc 00'],
     ['other', [null, false, true, 0, 127, 128, -1, 0.5], '06 08 08 00 01 02 80 ff 0380000000 03ffffffff 04000000000000e03f'],
-    ['session', SAMPLES.session, `07 02 7631 01 04 422f2b3d 0a 0170 0171 0172 00 0173 0174 02 01 80a0abfef962 02 0175 02
-      0163 02 02 01 016b 01 0133 016d  0164 04 04 00 00  02 02 0162 04`]
+    ['session', { _sessions: {}, version: 'v1' }, '07 02000000 02 00 7631'],
+    ['session', SAMPLES.session, `07 25000000 02 05 0a 01 01 01 00 01 01 02 01 80a0abfef962 02 01
+      02 02 02 02 02 01 00  02 04 04 00 00  00 02 02 01 04 00
+      7631 422f2b3d 70 71 72 73 74 75 63 6b 33 6d 64 62`]
   ]
   for (const [family, value, hex] of VECTORS) {
     test(`${family} ${hex.slice(0, 2)}`, () => {

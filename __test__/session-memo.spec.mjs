@@ -87,6 +87,12 @@ test('a damaged session is refused, and is not remembered', () => {
   for (let i = 0; i < 2; i++) assert.throws(() => decode(cut), { code: 'ERR_CASK_CORRUPT' })
   const longer = Buffer.concat([bytes, Buffer.of(0)])
   for (let i = 0; i < 2; i++) assert.throws(() => decode(longer), { code: 'ERR_CASK_CORRUPT' })
+  // The length of its fields leads to where it is remembered.
+  for (const length of [0, 1, bytes.length, 0xffff, 0x10000 + bytes.readUInt32LE(1), 0xffffffff]) {
+    const moved = Buffer.from(bytes)
+    moved.writeUInt32LE(length, 1)
+    for (let i = 0; i < 3; i++) assert.throws(() => decode(moved), { code: 'ERR_CASK_CORRUPT' })
+  }
   assert.deepEqual(decode(bytes), session(5))
 })
 

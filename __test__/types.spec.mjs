@@ -30,7 +30,7 @@ for (const [name, packages] of Object.entries(INSTALLS)) {
     mkdirSync(join(home, 'baileys-cask'), { recursive: true })
     for (const file of ['index.d.ts', 'index.d.mts', 'index.js', 'index.mjs', 'package.json']) copyFileSync(join(PACKAGE, file), join(home, 'baileys-cask', file))
     for (const dependency of readdirSync(join(PACKAGE, 'node_modules'))) {
-      if (!['baileys', '.bin', '.package-lock.json'].includes(dependency)) symlinkSync(join(PACKAGE, 'node_modules', dependency), join(home, dependency))
+      if (!['baileys', '@whiskeysockets', '.bin', '.package-lock.json'].includes(dependency)) symlinkSync(join(PACKAGE, 'node_modules', dependency), join(home, dependency))
     }
     for (const dependency of packages) {
       if (dependency.includes('/')) mkdirSync(join(home, dependency.split('/')[0]))

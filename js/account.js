@@ -1,10 +1,13 @@
 'use strict'
 
-const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
-const { running, writing } = require('./context.js')
+const { HOME, binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
+const { around, running, writing } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
+const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
 const { transact } = require('./transaction.js')
+const { checkWork, planFor, planWith } = require('./transaction-options.js')
+const { live } = require('./watch.js')
 
 /** @typedef {import('./cask.js').CaskState} CaskState */
 /** @typedef {import('./codec/decode.js').DecodeHooks} DecodeHooks */
@@ -26,15 +29,24 @@ class AccountState {
     this.key = `${cask.uid}/${name}`
     /** @type {DecodeHooks} */
     this.hooks = cask.hooks
-    this.records = new RecordAccess(handle, 0, cask.hooks)
+    const describe = () => ({ account: name })
+    this.records = new RecordAccess(handle, 0, cask.hooks, {
+      wait: () => waitForLocks(cask, describe),
+      call: async (work) => work()
+    })
+  }
+
+  droppedError() {
+    return new CaskError('ERR_CASK_DROPPED', `account ${this.name} was dropped; take a new handle with cask.account()`, { account: this.name })
   }
 }
 
 /**
  * @param {AccountState} account
+ * @param {boolean} ambient whether its keys take part in the transaction around a call
  * @returns {Account}
  */
-function makeAccount(account) {
+function makeAccount(account, ambient) {
   const { cask, records } = account
   // close() lets running transactions finish, and Baileys saves creds inside of them.
   const checkCall = () => {
@@ -42,14 +54,16 @@ function makeAccount(account) {
   }
   return {
     name: account.name,
-    keys: makeKeys(account),
+    keys: makeKeys(account, ambient),
     loadCreds: async () => {
       checkCall()
       return /** @type {any} */ (records.getCreds())
     },
     saveCreds: async (creds) => {
       checkCall()
-      await records.setCreds(creds)
+      const transaction = running(account.key)
+      if (transaction && !transaction.doomedBy) await transaction.saveCreds(creds)
+      else await records.setCreds(creds)
     },
     drop: async () => {
       cask.check()
@@ -61,6 +75,9 @@ function makeAccount(account) {
       const answered = binding.dropAccount(port, account.handle, ticket())
       if (answered === FAILED) throw lastError()
       cask.forget(account.name)
+      for (const transaction of live()) {
+        if (transaction.account.key === account.key) transaction.giveUp(account.droppedError())
+      }
       if (answered === LATER) await settled()
     }
   }
@@ -70,15 +87,32 @@ function makeAccount(account) {
  * The keys of an account: plain functions, which may be taken off the object. A call inside a transaction of the account
  * takes part in it.
  * @param {AccountState} account
+ * @param {boolean} ambient
  * @returns {KeyStore}
  */
-function makeKeys(account) {
+function makeKeys(account, ambient) {
   const { cask, key, records } = account
+  const inside = ambient ? () => running(key) : () => undefined
+  const insideToWrite = ambient ? () => writing(key) : () => undefined
+  /**
+   * @param {any} work
+   * @param {() => import('./transaction-options.js').Plan} makePlan
+   * @param {Function} called
+   */
+  const begin = (work, makePlan, called) => {
+    try {
+      cask.check()
+      checkWork(work)
+      return transact(account, ambient ? around(cask.uid, HOME) : undefined, work, makePlan(), called)
+    } catch (error) {
+      return Promise.reject(atCaller(error, called))
+    }
+  }
   /** @type {any} */
   const keys = {
     get: (/** @type {unknown} */ family, /** @type {unknown} */ ids) => {
       try {
-        const transaction = running(key)
+        const transaction = inside()
         if (transaction) return transaction.facade.get(/** @type {any} */ (family), /** @type {any} */ (ids))
         cask.check()
         return Promise.resolve(records.get(family, ids))
@@ -88,7 +122,7 @@ function makeKeys(account) {
     },
     set: (/** @type {unknown} */ data) => {
       try {
-        const transaction = writing(key)
+        const transaction = insideToWrite()
         if (transaction) return transaction.facade.set(/** @type {any} */ (data))
         cask.check()
         return Promise.resolve(records.set(data))
@@ -98,7 +132,7 @@ function makeKeys(account) {
     },
     clear: () => {
       try {
-        const transaction = writing(key)
+        const transaction = insideToWrite()
         if (transaction) return transaction.facade.clear()
         cask.check()
         return Promise.resolve(records.clear())
@@ -106,18 +140,18 @@ function makeKeys(account) {
         return Promise.reject(atCaller(error, keys.clear))
       }
     },
-    list: (/** @type {any} */ family) => (running(key)?.facade ?? records).list(family),
-    listIds: (/** @type {any} */ family) => (running(key)?.facade ?? records).listIds(family),
-    isInTransaction: () => running(key) !== undefined,
+    list: (/** @type {any} */ family) => (inside()?.facade ?? records).list(family),
+    listIds: (/** @type {any} */ family) => (inside()?.facade ?? records).listIds(family),
+    isInTransaction: () => inside() !== undefined,
     transaction: (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) => {
-      const outer = running(key)
+      const outer = inside()
       if (outer) return outer.facade.transaction(work, label, options)
-      try {
-        cask.check()
-        return transact(account, undefined, work, label, options)
-      } catch (error) {
-        return Promise.reject(atCaller(error, keys.transaction))
-      }
+      return begin(work, () => planFor(label, options), keys.transaction)
+    },
+    transactWith: (/** @type {any} */ scope, /** @type {any} */ work, /** @type {any} */ options) => {
+      const outer = inside()
+      if (outer) return outer.facade.transactWith(scope, work, options)
+      return begin(work, () => planWith(scope, options), keys.transactWith)
     }
   }
   return keys

@@ -1,16 +1,25 @@
 'use strict'
 
-const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
+const { binding, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { AccountState, makeAccount } = require('./account.js')
 const { current } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
-const { addTo } = require('./running.js')
+const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
+const { live, lookEvery } = require('./watch.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
 /** @typedef {import('../index.js').Account} Account */
 /** @typedef {import('../index.js').Logger} Logger */
 /** @typedef {{ handle: number, uid: number, path: string | null, cutBytes: number, cutFrames: number, warnings: string[] }} Opened */
+
+/**
+ * What belongs to a handle and not to the store.
+ * @typedef {Pick<import('../index.js').CaskOptions, 'logger' | 'lockTimeoutMs' | 'transactionTimeoutMs' | 'stallWarnMs' | 'lockStacks'>} HandleOptions
+ */
+
+const DEFAULT_TRANSACTION_TIMEOUT_MS = 120_000
+const DEFAULT_STALL_WARN_MS = 5000
 
 /** By this, and never by `instanceof`, casks are recognised: another copy of the package may have made them. */
 const BRAND = Symbol.for('baileys-cask.cask')
@@ -21,15 +30,24 @@ class CaskState {
   /**
    * @param {Opened} opened
    * @param {import('./codec/decode.js').DecodeHooks} hooks
+   * @param {HandleOptions} options
    */
-  constructor(opened, hooks) {
+  constructor(opened, hooks, options) {
     this.handle = opened.handle
     this.uid = opened.uid
     this.hooks = hooks
-    /** @type {Map<string, { handle: number, account: Account }>} */
+    this.logger = options.logger
+    this.lockTimeoutMs = options.lockTimeoutMs ?? 0
+    this.transactionTimeoutMs = options.transactionTimeoutMs ?? DEFAULT_TRANSACTION_TIMEOUT_MS
+    this.stallWarnMs = options.stallWarnMs ?? DEFAULT_STALL_WARN_MS
+    this.lockStacks = options.lockStacks ?? false
+    /** How long after a rollback its left-over work is refused. */
+    this.refusesLeftoversMs = this.transactionTimeoutMs || DEFAULT_TRANSACTION_TIMEOUT_MS
+    this.lookEvery = lookEvery(this)
+    /** @type {Map<string, { state: AccountState, account: Account | undefined, outside: Account | undefined }>} */
     this.accounts = new Map()
-    /** Outermost transactions and flushes that have not ended. @type {Set<Promise<unknown>>} */
-    this.running = new Set()
+    /** Outermost transactions and flushes that have not ended. */
+    this.running = new Running()
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
   }
@@ -40,24 +58,47 @@ class CaskState {
   }
 
   /**
-   * Makes `close` wait.
-   * @returns {() => void} to be called when the work has ended
+   * @param {string} name
+   * @param {unknown} options
    */
-  addRunning() {
-    return addTo(this.running)
-  }
-
-  /** @param {string} name */
-  account(name) {
+  account(name, options) {
     this.check()
     checkAccountName(name)
-    const open = this.accounts.get(name)
-    if (open && !isDropped(open.handle)) return open.account
-    const handle = binding.openAccount(port, this.handle, name)
-    if (handle === FAILED) throw lastError()
-    const account = makeAccount(new AccountState(this, name, handle))
-    this.accounts.set(name, { handle, account })
-    return account
+    const ambient = isAmbient(options)
+    let open = this.accounts.get(name)
+    if (!open || isDropped(open.state.handle)) {
+      const handle = binding.openAccount(port, this.handle, name, this.lockTimeoutMs)
+      if (handle === FAILED) throw lastError()
+      open = { state: new AccountState(this, name, handle), account: undefined, outside: undefined }
+      this.accounts.set(name, open)
+    }
+    if (ambient) return (open.account ??= makeAccount(open.state, true))
+    return (open.outside ??= makeAccount(open.state, false))
+  }
+
+  /** Every lock with its holders and waiters, with the stacks that this thread knows. */
+  locks() {
+    const transactions = new Map()
+    for (const transaction of live()) if (transaction.account.cask === this) transactions.set(transaction.handle, transaction)
+    const described = binding.locks(port, this.handle)
+    if (typeof described !== 'string') throw lastError()
+    /** @type {(party: any) => any} */
+    const party = ({ handle, ticket: waiting, ...facts }) => {
+      const { stack } = (waiting === undefined ? transactions.get(handle) : waits.get(waiting)) ?? {}
+      return stack === undefined ? facts : { ...facts, stack: stack.stack }
+    }
+    return JSON.parse(described).map((/** @type {any} */ lock) => ({ ...lock, holders: lock.holders.map(party), waiters: lock.waiters.map(party) }))
+  }
+
+  /**
+   * The locks that one transaction of this thread holds.
+   * @param {number} handle
+   */
+  locksOf(handle) {
+    const described = binding.locks(port, this.handle)
+    if (typeof described !== 'string') return []
+    const held = JSON.parse(described).filter((/** @type {any} */ lock) => lock.holders.some((/** @type {any} */ holder) => holder.handle === handle))
+    return held.map((/** @type {any} */ { holders, waiters, ...lock }) => ({ ...lock, waiters: waiters.length }))
   }
 
   /**
@@ -70,13 +111,13 @@ class CaskState {
 
   async flush() {
     this.check()
-    const ended = this.addRunning()
+    this.running.begin()
     try {
       const answered = binding.flush(port, this.handle, ticket())
       if (answered === FAILED) throw lastError()
       if (answered === LATER) await settled()
     } finally {
-      ended()
+      this.running.end()
     }
   }
 
@@ -86,11 +127,26 @@ class CaskState {
   }
 
   async #close() {
-    while (this.running.size > 0) await Promise.all(this.running)
+    await this.running.ended()
     const answered = binding.closeCask(port, this.handle, ticket())
     if (answered === FAILED) throw lastError()
     await settled()
   }
+}
+
+/**
+ * Whether an account's keys take part in the transaction around a call.
+ * @param {any} options
+ */
+function isAmbient(options) {
+  if (options === undefined) return true
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
+  for (const name of Object.keys(options)) {
+    if (name !== 'ambient') throw wrongType('options', `options.${name} is not known; known is ambient`)
+  }
+  const { ambient = true } = options
+  if (typeof ambient !== 'boolean') throw wrongType('ambient', 'ambient is true or false')
+  return ambient
 }
 
 /** @param {unknown} name */
@@ -111,10 +167,11 @@ function isDropped(handle) {
 /**
  * @param {Opened} opened
  * @param {import('./codec/decode.js').DecodeHooks} hooks
+ * @param {HandleOptions} options
  * @returns {Cask}
  */
-function makeCask(opened, hooks) {
-  const state = new CaskState(opened, hooks)
+function makeCask(opened, hooks, options) {
+  const state = new CaskState(opened, hooks, options)
   const close = async () => {
     for (let context = current(); context; context = context.outer) {
       // Work that outlived its transaction is waited for by nobody.
@@ -128,7 +185,7 @@ function makeCask(opened, hooks) {
   const cask = {
     path: opened.path ?? undefined,
     recovery: Object.freeze({ cutBytes: opened.cutBytes, cutFrames: opened.cutFrames }),
-    account: (/** @type {any} */ name = 'default') => state.account(name),
+    account: (/** @type {any} */ name = 'default', /** @type {any} */ accountOptions) => state.account(name, accountOptions),
     accounts: async () => {
       state.check()
       const names = binding.accounts(port, state.handle)
@@ -136,6 +193,10 @@ function makeCask(opened, hooks) {
       return JSON.parse(names)
     },
     flush: () => state.flush(),
+    locks: () => {
+      state.check()
+      return state.locks()
+    },
     close,
     [ASYNC_DISPOSE]: close
   }

@@ -59,6 +59,22 @@ function running(account) {
 }
 
 /**
+ * What a transaction of an account runs inside of where no other one of that account is running: the innermost of its cask.
+ * @param {number} cask number of its store
+ * @param {object} home load of the package that asks
+ * @returns {TransactionState | undefined}
+ */
+function around(cask, home) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    const { transaction } = context
+    if (transaction.phase === 'running' && transaction.home === home && transaction.account.cask.uid === cask && !transaction.doomedBy) {
+      return transaction
+    }
+  }
+  return undefined
+}
+
+/**
  * What an ambient write takes part in: the innermost transaction of the account that is running, or one that was rolled
  * back not long ago, whose left-over work must not write.
  * @param {string} account
@@ -73,4 +89,4 @@ function writing(account) {
   return undefined
 }
 
-module.exports = { shared, runInside, current, running, writing }
+module.exports = { shared, runInside, current, running, around, writing }

@@ -26,7 +26,7 @@ async function openCask(options) {
   if (checked.path === undefined && checked.durability === 'power') {
     throw wrongType('durability', 'a cask in memory cannot survive a loss of power; give a path')
   }
-  const { logger, baileys, openWaitMs = 0, ...settings } = checked
+  const { logger, baileys, openWaitMs = 0, lockTimeoutMs, transactionTimeoutMs, stallWarnMs, lockStacks, ...settings } = checked
   if (settings.path !== undefined) settings.path = resolve(settings.path)
   const opened = await openWithin(JSON.stringify(settings), openWaitMs)
   for (const warning of opened.warnings) logger?.warn({ path: opened.path }, warning)
@@ -36,7 +36,7 @@ async function openCask(options) {
       'the end of the log was not whole and was cut off, as after a crash'
     )
   }
-  return makeCask(opened, hooksOf(baileys))
+  return makeCask(opened, hooksOf(baileys), { logger, lockTimeoutMs, transactionTimeoutMs, stallWarnMs, lockStacks })
 }
 
 /**
@@ -78,7 +78,7 @@ function attachCask(ref) {
   if (typeof opened !== 'string') {
     throw new CaskError('ERR_CASK_CLOSED', `no cask is open under the path or the name ${ref} in this process; open it with openCask()`, { path: ref })
   }
-  return makeCask(JSON.parse(opened), {})
+  return makeCask(JSON.parse(opened), {}, {})
 }
 
 module.exports = { openCask, attachCask }

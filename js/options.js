@@ -18,6 +18,12 @@ const CHECKS = {
   syncIntervalMs: milliseconds,
   cacheBytes: count,
   openWaitMs: milliseconds,
+  lockTimeoutMs: milliseconds,
+  transactionTimeoutMs: milliseconds,
+  stallWarnMs: milliseconds,
+  lockStacks: (name, value) => {
+    if (typeof value !== 'boolean') throw wrongType(name, `${name} is true or false`)
+  },
   logger: (name, value) => {
     const fits = typeof value === 'object' && value !== null && LOG_LEVELS.every((level) => typeof value[level] === 'function')
     if (!fits) throw wrongType(name, `logger is an object with the functions ${LOG_LEVELS.join(', ')}, as pino makes it`)
@@ -77,4 +83,4 @@ function checkOptions(options, known) {
 
 const CASK_OPTIONS = Object.freeze(Object.keys(CHECKS))
 
-module.exports = { checkOptions, CASK_OPTIONS }
+module.exports = { checkOptions, milliseconds, CASK_OPTIONS }

@@ -1,14 +1,20 @@
 'use strict'
 
+const { threadId } = require('node:worker_threads')
 const binding = require('../binding.js')
 const { Writer } = require('./codec/writer.js')
 const { fromCore } = require('./errors.js')
 
-/** What the core answers where a call has failed, has not ended, has an answer larger than the scratch buffer, or reads from disk. */
+/**
+ * What the core answers where a call has failed, has not ended, waits for locks, has an answer larger than the scratch buffer, reads
+ * from disk, or waits for locks before it reads.
+ */
 const FAILED = -1
 const LATER = 1
+const WAITS = 2
 const OVERFLOWED = -2
 const READ_LATER = -3
+const READ_WAITS = -4
 
 /** Bytes of the scratch buffer at first, and the most it keeps. */
 const SCRATCH_BYTES = 256 * 1024
@@ -21,23 +27,37 @@ let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 const writer = new Writer(scratch)
 let borrowed = false
 
-/** @type {Map<number, (failure: string | undefined) => void>} */
-const waiting = new Map()
+/** Tells this load of the package from others in this thread: their handles mean nothing here. */
+const HOME = {}
+
+/**
+ * A call that waits.
+ * @typedef {object} PendingWait
+ * @property {(failure: string | undefined) => void} settle
+ * @property {any} [cask] the CaskState of a call that waits for a lock
+ * @property {number} since on the clock of `performance.now()`
+ * @property {boolean} reported
+ * @property {{ stack?: string | undefined }} stack where the call was made
+ * @property {(role: string) => any} describe
+ */
+
+/** Calls that wait, by ticket. @type {Map<number, any>} */
+const waits = new Map()
 let nextTicket = 1
-const port = binding.openPort(scratch, settleWaiting)
+const port = binding.openPort(scratch, settleWaiting, threadId)
 
 /** Called by the core, on this thread, when tickets have been settled. */
 function settleWaiting() {
   for (let count = binding.takeSettled(port); count > 0; count = binding.takeSettled(port)) {
     for (let i = 0; i < count; i++) {
       const ticket = scratch.readUInt32LE(i * 8)
-      const settle = waiting.get(ticket)
-      waiting.delete(ticket)
+      const wait = waits.get(ticket)
+      waits.delete(ticket)
       const failure = scratch.readUInt32LE(i * 8 + 4) === 1 ? undefined : binding.ticketError(port, ticket)
-      settle?.(failure)
+      wait?.settle(failure)
     }
   }
-  if (waiting.size === 0) binding.keepAlive(port, false)
+  if (waits.size === 0) binding.keepAlive(port, false)
 }
 
 /** The number to hand to a call that may have to wait. It is taken only by `settled`. */
@@ -47,13 +67,14 @@ function ticket() {
 
 /**
  * Waits for the ticket that was handed to the call before. While anything waits, the process stays alive.
+ * @param {object} [facts] what else is to be known of the wait while it lasts
  * @returns {Promise<number>} the ticket
  */
-async function settled() {
+async function settled(facts) {
   const ticket = nextTicket
   nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
-  if (waiting.size === 0) binding.keepAlive(port, true)
-  const failure = await new Promise((resolve) => waiting.set(ticket, resolve))
+  if (waits.size === 0) binding.keepAlive(port, true)
+  const failure = await new Promise((settle) => waits.set(ticket, Object.assign(facts ?? {}, { settle })))
   // Made here and not where it was settled, so that its stack leads to the caller.
   if (failure !== undefined) throw fromCore(failure)
   return ticket
@@ -104,12 +125,16 @@ function takeOverflow() {
 }
 
 module.exports = {
+  HOME,
   binding,
   port,
+  waits,
   FAILED,
   LATER,
+  WAITS,
   OVERFLOWED,
   READ_LATER,
+  READ_WAITS,
   ticket,
   settled,
   lastError,

@@ -1,7 +1,8 @@
 'use strict'
 
 const {
-  binding, port, FAILED, LATER, OVERFLOWED, READ_LATER, ticket, settled, lastError, borrowWriter, returnWriter, inScratch, takeOverflow
+  binding, port, FAILED, LATER, WAITS, OVERFLOWED, READ_LATER, READ_WAITS, ticket, settled, lastError, borrowWriter, returnWriter,
+  inScratch, takeOverflow
 } = require('./port.js')
 const { decodeValue } = require('./codec/decode.js')
 const { CREDS } = require('./codec/families.js')
@@ -11,6 +12,13 @@ const { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPref
 
 /** @typedef {import('./codec/writer.js').Writer} Writer */
 /** @typedef {import('./codec/decode.js').DecodeHooks} DecodeHooks */
+
+/**
+ * Whoever makes calls on records: an account, or a transaction.
+ * @typedef {object} Caller
+ * @property {() => Promise<number>} wait waits for the locks of the call before; gives its ticket
+ * @property {<T>(work: () => T | Promise<T>, called: Function) => Promise<T>} call checks and counts a call
+ */
 
 /** Length that stands for an absent value. */
 const ABSENT = 0xffffffff
@@ -23,11 +31,13 @@ class RecordAccess {
    * @param {number} account handle of the account
    * @param {number} transaction handle of the transaction; 0 for committed state
    * @param {DecodeHooks} hooks
+   * @param {Caller} [caller]
    */
-  constructor(account, transaction, hooks) {
+  constructor(account, transaction, hooks, caller = NOBODY) {
     this.account = account
     this.transaction = transaction
     this.hooks = hooks
+    this.caller = caller
   }
 
   /**
@@ -74,7 +84,7 @@ class RecordAccess {
     const answered = this.#ask(writer, length)
     if (answered >= 0) return decodeAnswer(writer.buffer, length, ids, code, this.hooks)
     if (answered === OVERFLOWED) return decodeAnswer(takeOverflow(), 0, ids, code, this.hooks)
-    if (answered === READ_LATER) return this.#readLater(ids, code)
+    if (answered === READ_LATER || answered === READ_WAITS) return this.#readLater(ids, code, answered)
     throw lastError()
   }
 
@@ -90,7 +100,7 @@ class RecordAccess {
     if (answered > 4) return singleEntry(id, decodeValue(writer.buffer, length + 4, length + answered, code, this.hooks))
     if (answered === 4) return {}
     if (answered === OVERFLOWED) return decodeAnswer(takeOverflow(), 0, [id], code, this.hooks)
-    if (answered === READ_LATER) return this.#readLater([id], code)
+    if (answered === READ_LATER || answered === READ_WAITS) return this.#readLater([id], code, answered)
     throw lastError()
   }
 
@@ -108,10 +118,27 @@ class RecordAccess {
   /**
    * @param {string[]} ids
    * @param {number} code
+   * @param {number} answered
    */
-  async #readLater(ids, code) {
-    binding.ticketAnswer(port, await settled())
+  async #readLater(ids, code, answered) {
+    binding.ticketAnswer(port, await this.#later(answered === READ_WAITS))
     return decodeAnswer(takeOverflow(), 0, ids, code, this.hooks)
+  }
+
+  /**
+   * Waits for the call before.
+   * @param {boolean} isForLocks
+   */
+  #later(isForLocks) {
+    return isForLocks ? this.caller.wait() : settled()
+  }
+
+  /**
+   * What this transaction sees, read without taking part in it: without locks.
+   * @returns {RecordAccess}
+   */
+  aside() {
+    return new RecordAccess(this.account, -Math.abs(this.transaction), this.hooks, this.caller)
   }
 
   /**
@@ -134,28 +161,36 @@ class RecordAccess {
 
   /**
    * @param {(writer: Writer) => void} pack
+   * @param {(access: RecordAccess, bytes: Buffer | number) => number} [write] hands over what was packed, or its length in the scratch
+   * buffer
    * @returns {Promise<unknown> | undefined} a promise only where something has to be waited for
    */
-  #write(pack) {
+  #write(pack, write = put) {
     const writer = borrowWriter()
     try {
       pack(writer)
       const length = writer.offset
       if (length === 0) return undefined
-      const answered = inScratch(writer)
-        ? binding.set(port, this.account, this.transaction, length, ticket())
-        : binding.setFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length), ticket())
+      const answered = write(this, inScratch(writer) ? length : writer.buffer.subarray(0, length))
       if (answered === FAILED) throw lastError()
-      return answered === LATER ? settled() : undefined
+      return answered === LATER || answered === WAITS ? this.#later(answered === WAITS) : undefined
     } finally {
       returnWriter(writer)
     }
   }
 
   /**
+   * Saves creds from inside this transaction and not as part of it.
+   * @param {unknown} creds
+   */
+  saveCreds(creds) {
+    return this.#write((writer) => packCreds(writer, creds), putCreds)
+  }
+
+  /**
    * Ids of one family, as of this call.
    * @param {unknown} family
-   * @returns {string[]}
+   * @returns {string[] | Promise<string[]>}
    */
   ids(family) {
     const writer = borrowWriter()
@@ -166,37 +201,25 @@ class RecordAccess {
     } finally {
       returnWriter(writer)
     }
-    const answered = binding.keys(port, this.account, this.transaction, prefix)
+    const answered = binding.keys(port, this.account, this.transaction, prefix, ticket())
     if (answered === FAILED) throw lastError()
-    if (answered !== OVERFLOWED) return []
-    const buffer = takeOverflow()
-    const ids = []
-    for (let at = 0; at < buffer.length;) {
-      const size = buffer.readUInt16LE(at)
-      at += 2
-      ids.push(buffer.toString('utf8', at + prefix.length, at + size))
-      at += size
-    }
-    return ids
+    if (answered === READ_WAITS) return this.#idsLater(prefix)
+    return answered === OVERFLOWED ? decodeIds(takeOverflow(), prefix.length) : []
   }
 
-  /**
-   * @param {unknown} family
-   * @param {() => void} [check]
-   */
-  #checkedIds(family, check) {
-    check?.()
-    return this.ids(family)
+  /** @param {Buffer} prefix */
+  async #idsLater(prefix) {
+    binding.ticketAnswer(port, await this.#later(true))
+    return decodeIds(takeOverflow(), prefix.length)
   }
 
   /**
    * Ids of one family as of this call, one by one.
    * @param {unknown} family
-   * @param {() => void} [check] refuses the call
    * @returns {AsyncIterable<string>}
    */
-  listIds(family, check) {
-    return later(() => this.#checkedIds(family, check), async function* (ids) {
+  listIds(family) {
+    return later(this.caller.call(() => this.ids(family), this.listIds), async function* (ids) {
       yield* ids
     })
   }
@@ -204,22 +227,62 @@ class RecordAccess {
   /**
    * Records of one family: ids as of this call, each value as committed when it is reached.
    * @param {unknown} family
-   * @param {() => void} [check] refuses the call, and each step
    * @returns {AsyncIterable<[string, unknown]>}
    */
-  list(family, check) {
-    const read = (/** @type {string[]} */ ids) => {
-      check?.()
-      return this.get(family, ids)
-    }
-    return later(() => this.#checkedIds(family, check), async function* (ids) {
+  list(family) {
+    // The lock of the family covers its records.
+    const records = this.transaction === 0 ? this : this.aside()
+    const read = (/** @type {string} */ id) => this.caller.call(() => records.get(family, [id]), this.list)
+    return later(this.caller.call(() => this.ids(family), this.list), async function* (ids) {
       // One at a time: what is removed or changed while the walk stands at another record counts.
       for (const id of ids) {
-        const values = await read([id])
+        const values = await read(id)
         if (Object.hasOwn(values, id)) yield [id, values[id]]
       }
     })
   }
+}
+
+/**
+ * @param {RecordAccess} access
+ * @param {Buffer | number} packed
+ */
+function put({ account, transaction }, packed) {
+  return typeof packed === 'number'
+    ? binding.set(port, account, transaction, packed, ticket())
+    : binding.setFrom(port, account, transaction, packed, ticket())
+}
+
+/**
+ * @param {RecordAccess} access
+ * @param {Buffer | number} packed
+ */
+function putCreds({ transaction }, packed) {
+  return typeof packed === 'number'
+    ? binding.saveCreds(port, transaction, packed, ticket())
+    : binding.saveCredsFrom(port, transaction, packed, ticket())
+}
+
+/** @type {Caller} */
+const NOBODY = {
+  wait: settled,
+  call: async (work) => work()
+}
+
+/**
+ * @param {Buffer} buffer
+ * @param {number} prefixLength bytes of each key before its id
+ * @returns {string[]}
+ */
+function decodeIds(buffer, prefixLength) {
+  const ids = []
+  for (let at = 0; at < buffer.length;) {
+    const size = buffer.readUInt16LE(at)
+    at += 2
+    ids.push(buffer.toString('utf8', at + prefixLength, at + size))
+    at += size
+  }
+  return ids
 }
 
 /**
@@ -244,25 +307,17 @@ function decodeAnswer(buffer, at, ids, code, hooks) {
 }
 
 /**
- * Takes a snapshot now and walks over it later; a failure of the snapshot is thrown by the first step.
+ * Walks over a snapshot that was asked for now; a failure of it is thrown by the first step.
  * @template S, T
- * @param {() => S} snapshot
+ * @param {Promise<S>} snapshot
  * @param {(taken: S) => AsyncGenerator<T, void>} walk
  * @returns {AsyncGenerator<T, void>}
  */
 function later(snapshot, walk) {
-  /** @type {() => S} */
-  let taken
-  try {
-    const present = snapshot()
-    taken = () => present
-  } catch (error) {
-    taken = () => {
-      throw error
-    }
-  }
+  // Whoever never takes a step does not want to know.
+  snapshot.catch(() => {})
   return (async function* () {
-    yield* walk(taken())
+    yield* walk(await snapshot)
   })()
 }
 

@@ -4,9 +4,8 @@ const { types } = require('node:util')
 const { exotic } = require('./codec/classify.js')
 const { encodeValue } = require('./codec/encode.js')
 const { FAMILY_CODES, OTHER_FAMILY, CREDS } = require('./codec/families.js')
+const { Writer } = require('./codec/writer.js')
 const { wrongType, outOfRange } = require('./errors.js')
-
-/** @typedef {import('./codec/writer.js').Writer} Writer */
 
 /** Limits, in UTF-8 bytes; the core has the same. */
 const MAX_ID_BYTES = 4096
@@ -129,6 +128,19 @@ function packIds(writer, family, ids) {
 }
 
 /**
+ * Packs the keys of records, and lends them.
+ * @template T
+ * @param {readonly { type: unknown, id: unknown }[]} records
+ * @param {(keys: Buffer) => T} use
+ * @returns {T}
+ */
+function packRecords(records, use) {
+  const writer = new Writer(Buffer.allocUnsafe(records.length * 64))
+  for (const { type, id } of records) packId(writer, type, id)
+  return use(writer.buffer.subarray(0, writer.offset))
+}
+
+/**
  * Appends what all keys of a family start with.
  * @param {Writer} writer
  * @param {unknown} family
@@ -204,4 +216,4 @@ function packCredsKey(writer) {
   writer.u8(CREDS)
 }
 
-module.exports = { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix }
+module.exports = { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix, packRecords }

@@ -1,21 +1,31 @@
 'use strict'
 
 /**
- * Adds something that has not ended to a set of promises.
- * @param {Set<Promise<unknown>>} running
- * @returns {() => void} to be called when it has ended
+ * Counts what has begun and not ended, for those who wait until nothing is left. It keeps no list: a set to which one entry after the
+ * other is added and removed keeps all of them alive until the next full collection of garbage.
  */
-function addTo(running) {
-  /** @type {() => void} */
-  let end = () => {}
-  const ended = new Promise((resolve) => {
-    end = () => {
-      running.delete(ended)
-      resolve(undefined)
-    }
-  })
-  running.add(ended)
-  return end
+class Running {
+  constructor() {
+    this.count = 0
+    /** @type {(() => void)[]} */
+    this.waiting = []
+  }
+
+  begin() {
+    this.count++
+  }
+
+  end() {
+    if (--this.count > 0) return
+    const { waiting } = this
+    this.waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  /** Waits until everything has ended, also what begins meanwhile. */
+  async ended() {
+    while (this.count > 0) await new Promise((resolve) => this.waiting.push(() => resolve(undefined)))
+  }
 }
 
-module.exports = { addTo }
+module.exports = { Running }

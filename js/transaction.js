@@ -1,37 +1,86 @@
 'use strict'
 
-const { binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
+const { HOME, binding, port, FAILED, LATER, WAITS, ticket, settled, lastError } = require('./port.js')
+const { channels, publish } = require('./channels.js')
 const { runInside, current } = require('./context.js')
-const { CaskError, wrongType, atCaller } = require('./errors.js')
+const { CaskError, atCaller } = require('./errors.js')
+const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
-const { addTo } = require('./running.js')
+const { packRecords } = require('./requests.js')
+const { Running } = require('./running.js')
+const { INDEPENDENT, checkWork, planFor, planWith } = require('./transaction-options.js')
+const { timeoutError, unwatch, watch } = require('./watch.js')
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./account.js').AccountState} AccountState */
+/** @typedef {import('./transaction-options.js').Plan} Plan */
 /** @typedef {'running' | 'committing' | 'committed' | 'rolled back'} Phase */
 
-/** How long after a rollback its left-over work is refused, in milliseconds. */
-const REFUSES_LEFTOVERS_MS = 120_000
-const NO_ENTRIES = new Set()
+/** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
+const STACK_EVERY = 64
+let untilStack = 1
 
-/** One running transaction. `running -> committing -> committed`, or `running -> rolled back`. */
+/**
+ * One transaction. `running -> committing -> committed`, or `running -> rolled back`. While it runs it can be doomed: its locks are
+ * free, its calls reject with what doomed it, and so does its promise, at once or when its work has ended.
+ */
 class TransactionState {
   /**
    * @param {AccountState} account
-   * @param {number} handle
-   * @param {string | undefined} label
+   * @param {TransactionState | undefined} around what it runs inside of, on whatever account of the cask
+   * @param {Plan} plan
    */
-  constructor(account, handle, label) {
+  constructor(account, around, plan) {
     this.account = account
-    this.handle = handle
-    this.label = label
+    this.around = around
+    this.label = plan.label
+    this.isIndependent = (plan.settings & INDEPENDENT) !== 0 && around?.account === account
+    this.hasJoined = false
+    this.handle = 0
     /** @type {Phase} */
     this.phase = 'running'
     this.endedAt = 0
-    this.records = new RecordAccess(account.handle, handle, account.hooks)
-    /** Transactions inside this one that have not ended. @type {Set<Promise<unknown>>} */
-    this.inside = NO_ENTRIES
-    this.facade = makeFacade(this)
+    /** @type {any} */
+    this.doomedBy = undefined
+    /** Whether it may hold locks. */
+    this.holds = false
+    /** How many of its calls, and of those inside it, wait for locks. */
+    this.waiting = 0
+    /** How many calls it, or one inside it, has made. */
+    this.calls = 0
+    this.callsSeen = 0
+    this.heldSince = 0
+    this.idleSince = 0
+    this.lookedAt = 0
+    this.reported = false
+    /** Where it began, where that is kept. @type {{ stack?: string } | undefined} */
+    this.stack = undefined
+    /** The function below the caller of the call that is being made. @type {Function | undefined} */
+    this.called = undefined
+    this.home = HOME
+    this.records = account.records
+    /** What has to end before it commits: transactions inside it, calls that wait. @type {Running | undefined} */
+    this.inside = undefined
+    /** What waits for its end: the transaction around it, or its cask. @type {Running | undefined} */
+    this.outside = undefined
+    /** Its place among those that are watched. */
+    this.isWatched = false
+    /** @type {TransactionState | undefined} */
+    this.previousWatched = undefined
+    /** @type {TransactionState | undefined} */
+    this.nextWatched = undefined
+    /** @type {(value: any) => void} */
+    this.resolve = ignore
+    /** @type {(error: unknown) => void} */
+    this.reject = ignore
+    /** @type {() => void} */
+    this.unlimit = ignore
+    /** @type {any} */
+    this.facade = new Facade(this)
+  }
+
+  get cask() {
+    return this.account.cask
   }
 
   /** Whether this level may leave the ambient chain. */
@@ -41,158 +90,438 @@ class TransactionState {
 
   /** Whether an ambient write that outlived this transaction has to be refused. */
   refusesLeftovers() {
-    return this.phase === 'rolled back' && performance.now() - this.endedAt < REFUSES_LEFTOVERS_MS
+    return this.phase === 'rolled back' && performance.now() - this.endedAt < this.account.cask.refusesLeftoversMs
   }
 
-  /** Refuses calls after the end. */
+  /** Refuses calls after the end, and those of a doomed transaction. */
   check() {
-    if (this.phase === 'running') return
+    if (this.phase === 'running') {
+      if (this.doomedBy) throw this.doomedBy
+      return
+    }
     const named = this.label === undefined ? '' : ` ${this.label}`
     throw new CaskError(
       'ERR_CASK_TRANSACTION_ENDED',
       `transaction${named} has ended; await everything that belongs to it inside its work`,
-      { label: this.label }
+      this.label === undefined ? {} : { label: this.label }
     )
   }
 
   /**
-   * Makes the commit wait for a transaction inside.
-   * @returns {() => void} to be called when it has ended
+   * Makes one call on the core in this transaction.
+   * @template T
+   * @param {() => T | Promise<T>} work
+   * @param {Function} called the function below the caller
+   * @returns {Promise<T>}
    */
-  addInside() {
-    if (this.inside === NO_ENTRIES) this.inside = new Set()
-    return addTo(this.inside)
-  }
-
-  async commit() {
-    // What was begun inside and not awaited is part of the work all the same.
-    while (this.inside.size > 0) await Promise.all(this.inside)
-    this.phase = 'committing'
+  call(work, called) {
     try {
-      const answered = binding.commit(port, this.handle, ticket())
-      if (answered === FAILED) throw lastError()
-      if (answered === LATER) await settled()
-      this.phase = 'committed'
+      this.check()
+      this.called = called
+      this.calls++
+      for (let outer = this.around; outer; outer = outer.around) outer.calls++
+      if (!this.holds) this.beginHolding()
+      const answer = work()
+      return answer instanceof Promise ? this.#ofCommit(answer) : Promise.resolve(answer)
     } catch (error) {
-      this.#rolledBack()
-      throw error
+      const failure = this.failed(error)
+      return Promise.reject(failure === this.doomedBy ? failure : atCaller(failure, called))
     }
   }
 
-  rollBack() {
-    binding.rollback(port, this.handle)
-    this.#rolledBack()
+  /**
+   * Makes the commit wait for a call, whether or not the work does.
+   * @template T
+   * @param {Promise<T>} call
+   * @returns {Promise<T>}
+   */
+  async #ofCommit(call) {
+    const inside = (this.inside ??= new Running())
+    inside.begin()
+    try {
+      return await call
+    } catch (error) {
+      throw this.failed(error)
+    } finally {
+      inside.end()
+    }
   }
 
-  #rolledBack() {
-    this.phase = 'rolled back'
-    this.endedAt = performance.now()
+  /** From now on it counts how long it holds locks. */
+  beginHolding() {
+    this.holds = true
+    this.heldSince = this.idleSince = this.lookedAt = performance.now()
+    watch(this)
   }
-}
 
-/**
- * Runs `work` in a transaction of its own, or inside `outer`.
- * @template T
- * @param {AccountState} account
- * @param {TransactionState | undefined} outer
- * @param {unknown} work
- * @param {unknown} label
- * @param {unknown} options
- * @returns {Promise<T>}
- */
-function transact(account, outer, work, label, options) {
-  if (typeof work !== 'function') return Promise.reject(wrongType('work', 'work is a function that returns a promise'))
-  if (label !== undefined && (typeof label !== 'string' || label === '' || !label.isWellFormed())) {
-    return Promise.reject(wrongType('label', 'a label is a string that is not empty and holds no half of a surrogate pair'))
+  /**
+   * Waits for locks of this transaction.
+   * @returns {Promise<number>} the call's ticket
+   */
+  async wait() {
+    /** @type {TransactionState | undefined} */
+    let level = this
+    for (; level; level = level.around) level.waiting++
+    try {
+      return await waitForLocks(this.account.cask, (role) => this.describe(role), this.called)
+    } finally {
+      for (level = this; level; level = level.around) level.waiting--
+    }
   }
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    return Promise.reject(wrongType('options', 'options are an object'))
-  }
-  for (const name of Object.keys(options ?? {})) {
-    return Promise.reject(wrongType('options', `options.${name} is not known`))
-  }
-  return perform(account, outer, /** @type {any} */ (work), label)
-}
 
-/**
- * @param {AccountState} account
- * @param {TransactionState | undefined} outer
- * @param {(transaction: unknown) => any} work
- * @param {string | undefined} label
- */
-async function perform(account, outer, work, label) {
-  // Whoever waits for the end does not wait for this promise itself: a failure that nobody handles must show.
-  const ended = outer ? outer.addInside() : account.cask.addRunning()
-  try {
-    const begun = begin(account, outer, label)
-    const transaction = new TransactionState(account, typeof begun === 'number' ? begun : await begun, label)
+  /**
+   * What a failed call of this transaction means for it, and for those around it that a deadlock has taken along.
+   * @param {any} error
+   * @returns {any} what the caller is told
+   */
+  failed(error) {
+    if (!(error instanceof CaskError) || error.code === 'ERR_CASK_TRANSACTION_ENDED' || error.code === 'ERR_CASK_INVALID_ARGUMENT') return error
+    // The core knows a code only; here is the error with what led to it.
+    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.around) {
+      if (level.doomedBy?.code === error.code) return level.doomedBy
+    }
+    const facts = /** @type {any} */ (error)
+    const levels = facts.levels ?? 1
+    delete facts.levels
+    /** @type {TransactionState | undefined} */
+    let level = this
+    for (let left = levels; level && left > 0; left--, level = level.around) level.doom(error)
+    return error
+  }
+
+  /**
+   * Frees its locks, and refuses its calls and its commit from now on.
+   * @param {any} error
+   */
+  doom(error) {
+    if (this.phase !== 'running' || this.doomedBy) return
+    this.doomedBy = error
+    if (this.handle !== 0) binding.doom(port, this.handle, error.code)
+    publish(channels.doomed, () => ({ ...this.describe('doomed'), code: error.code, error }))
+  }
+
+  /**
+   * Dooms it and does not wait for its work, which may never end.
+   * @param {any} error
+   */
+  giveUp(error) {
+    if (this.phase !== 'running' || this.doomedBy) return
+    this.doom(error)
+    this.reject(error)
+    this.#forget()
+  }
+
+  /**
+   * @param {number} heldMs
+   * @param {string} how
+   */
+  timeOut(heldMs, how) {
+    this.giveUp(timeoutError(this, heldMs, how))
+  }
+
+  /**
+   * Saves creds at once, and not as part of the transaction; where `setCreds` was called here or around, in its place.
+   * @param {unknown} creds
+   */
+  async saveCreds(creds) {
+    await this.records.saveCreds(creds)
+  }
+
+  heldMs() {
+    return performance.now() - this.heldSince
+  }
+
+  /**
+   * Who this is, for those who look at locks.
+   * @param {string} role
+   */
+  describe(role) {
+    const { label, stack } = this
+    return {
+      account: this.account.name,
+      ...(label === undefined ? {} : { label }),
+      ...(role === 'holder' ? { locks: this.account.cask.locksOf(this.handle) } : {}),
+      ...(role === 'holder' && stack?.stack ? { stack: stack.stack } : {})
+    }
+  }
+
+  /**
+   * Runs `work` in it. The promise settles when it has committed, has been rolled back, or was given up.
+   * @param {(transaction: unknown) => unknown} work
+   * @param {Plan} plan
+   * @param {Function} called the function below the caller
+   * @returns {Promise<any>}
+   */
+  run(work, plan, called) {
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+      // Whoever waits for the end does not wait for this promise itself: a failure that nobody handles must show.
+      const { around } = this
+      this.outside = around?.account === this.account ? (around.inside ??= new Running()) : this.account.cask.running
+      this.outside.begin()
+      if (this.account.cask.lockStacks || --untilStack === 0) {
+        untilStack = STACK_EVERY
+        this.stack = {}
+        Error.captureStackTrace(this.stack, called)
+      }
+      this.called = called
+      try {
+        if (plan.signal || plan.timeoutMs > 0) this.#limit(plan)
+        const begun = this.#begin(plan)
+        if (begun === undefined) this.#runWork(work)
+        else begun.then(() => this.#runWork(work), (error) => this.#rollBack(error))
+      } catch (/** @type {any} */ error) {
+        this.#rollBack(error === this.doomedBy && error.code !== 'ERR_CASK_DEADLOCK' ? error : atCaller(error, called))
+      }
+    })
+  }
+
+  /**
+   * @param {Plan} plan
+   * @returns {Promise<unknown> | undefined} a promise where it has to wait for its locks
+   */
+  #begin(plan) {
+    const { account, around } = this
+    const outer = around?.handle ?? 0
+    const begun = plan.records
+      ? packRecords(plan.records, (keys) => binding.beginWith(port, account.handle, outer, keys, plan.settings, ticket()))
+      : binding.begin(port, account.handle, outer, plan.label, plan.settings, ticket())
+    if (begun === FAILED) throw this.failed(lastError())
+    this.handle = begun < 0 ? -begun - 1 : begun
+    this.records = new RecordAccess(account.handle, this.handle, account.hooks, this)
+    if (begun < 0) return this.#beginLater()
+    if (plan.label !== undefined || plan.records) this.beginHolding()
+    return undefined
+  }
+
+  async #beginLater() {
+    try {
+      await this.wait()
+    } catch (error) {
+      throw this.failed(error)
+    }
+    this.beginHolding()
+  }
+
+  /** @param {(transaction: unknown) => unknown} work */
+  #runWork(work) {
     let result
     try {
-      result = await runInside({ account: account.key, transaction, outer: current() }, () => work(transaction.facade))
+      result = runInside({ account: this.account.key, transaction: this, outer: current() }, () => work(this.facade))
     } catch (error) {
-      transaction.rollBack()
-      throw error
+      this.#rollBack(error)
+      return
     }
-    await transaction.commit()
-    return result
-  } finally {
-    ended()
+    if (result instanceof Promise || typeof (/** @type {any} */ (result)?.then) === 'function') {
+      Promise.resolve(result).then((value) => this.#commit(value), (error) => this.#rollBack(error))
+    } else {
+      this.#commit(result)
+    }
   }
-}
 
-/**
- * Begins a transaction; waits for its label where somebody else has it.
- * @param {AccountState} account
- * @param {TransactionState | undefined} outer
- * @param {string | undefined} label
- * @returns {number | Promise<number>} its handle
- */
-function begin(account, outer, label) {
-  const begun = binding.begin(port, account.handle, outer ? outer.handle : 0, label, ticket())
-  if (begun === FAILED) throw lastError()
-  return begun < 0 ? granted(-begun - 1) : begun
-}
-
-/** @param {number} handle of a transaction that waits */
-async function granted(handle) {
-  try {
-    await settled()
-  } catch (error) {
-    binding.rollback(port, handle)
-    throw error
+  /** @param {unknown} value */
+  #commit(value) {
+    // What was begun inside and not awaited is part of the work all the same.
+    if (this.inside && this.inside.count > 0) {
+      this.inside.ended().then(() => this.#commit(value))
+      return
+    }
+    if (this.doomedBy) {
+      this.#rollBack(this.doomedBy)
+      return
+    }
+    if (this.isIndependent) this.#noteJoined()
+    this.phase = 'committing'
+    this.called = undefined
+    const answered = binding.commit(port, this.handle, ticket())
+    if (answered === FAILED) this.#rolledBack(this.failed(lastError()))
+    else if (answered === LATER || answered === WAITS) this.#commitLater(value, answered === WAITS ? this.wait() : settled())
+    else this.#committed(value)
   }
-  return handle
-}
 
-/**
- * The handle that `work` receives: plain functions, bound to the transaction whatever the async context.
- * @param {TransactionState} transaction
- * @returns {import('../index.js').Transaction}
- */
-function makeFacade(transaction) {
-  const { account, records } = transaction
-  /** @param {() => any} call */
-  const whileRunning = (call) => {
+  /**
+   * @param {unknown} value
+   * @param {Promise<number>} written
+   */
+  async #commitLater(value, written) {
     try {
-      transaction.check()
-      return Promise.resolve(call())
+      await written
     } catch (error) {
-      return Promise.reject(atCaller(error, whileRunning))
+      this.#rolledBack(this.failed(error))
+      return
     }
+    this.#committed(value)
   }
-  /** @type {any} */
-  const facade = {
-    get: (/** @type {unknown} */ family, /** @type {unknown} */ ids) => whileRunning(() => records.get(family, ids)),
-    set: (/** @type {unknown} */ data) => whileRunning(() => records.set(data)),
-    clear: () => whileRunning(() => records.clear()),
-    setCreds: (/** @type {unknown} */ creds) => whileRunning(() => records.setCreds(creds)),
-    list: (/** @type {unknown} */ family) => records.list(family, () => transaction.check()),
-    listIds: (/** @type {unknown} */ family) => records.listIds(family, () => transaction.check()),
-    isInTransaction: () => transaction.phase === 'running',
-    transaction: (/** @type {unknown} */ work, /** @type {unknown} */ label, /** @type {unknown} */ options) =>
-      whileRunning(() => transact(account, transaction, work, label, options))
+
+  /** @param {unknown} value */
+  #committed(value) {
+    this.phase = 'committed'
+    this.#forget()
+    this.resolve(value)
   }
-  return facade
+
+  /** @param {unknown} error */
+  #rollBack(error) {
+    if (this.isIndependent) this.#noteJoined()
+    if (this.handle !== 0) binding.rollback(port, this.handle)
+    this.#rolledBack(this.doomedBy ?? error)
+  }
+
+  /** @param {unknown} error */
+  #rolledBack(error) {
+    this.phase = 'rolled back'
+    this.endedAt = performance.now()
+    this.#forget()
+    this.reject(error)
+  }
+
+  /** Nobody waits for it and nothing watches it any more. */
+  #forget() {
+    unwatch(this)
+    this.unlimit()
+    this.outside?.end()
+    this.outside = undefined
+  }
+
+  /** Whether an independent transaction commits with the one around it, because it has touched what is staged there. */
+  joined() {
+    if (this.isIndependent && this.phase === 'running') this.#noteJoined()
+    return this.hasJoined
+  }
+
+  #noteJoined() {
+    if (this.hasJoined || this.handle === 0 || !binding.joined(port, this.handle)) return
+    this.hasJoined = true
+    publish(channels.joined, () => ({ ...this.describe('joined'), around: this.around?.label }))
+  }
+
+  /** @param {Plan} plan */
+  #limit({ signal, timeoutMs }) {
+    const abort = () => this.giveUp(new CaskError('ERR_CASK_ABORTED', 'the signal of the transaction was aborted', {
+      ...(this.label === undefined ? {} : { label: this.label }),
+      cause: signal?.reason
+    }))
+    const timer = timeoutMs > 0
+      ? setTimeout(() => this.giveUp(new CaskError(
+        'ERR_CASK_TRANSACTION_TIMEOUT',
+        `the transaction has not ended within its timeoutMs of ${timeoutMs}; its locks are free, find out what its work waits for`,
+        { retryable: true, ...(this.label === undefined ? {} : { label: this.label }), heldMs: this.holds ? Math.round(this.heldMs()) : 0 }
+      )), timeoutMs)
+      : undefined
+    this.unlimit = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+    if (!signal) return
+    if (signal.aborted) {
+      abort()
+      throw this.doomedBy
+    }
+    signal.addEventListener('abort', abort, { once: true })
+  }
+}
+
+function ignore() {}
+
+/**
+ * Runs `work` in a transaction of its own, or inside `around`.
+ * @param {AccountState} account
+ * @param {TransactionState | undefined} around
+ * @param {any} work
+ * @param {Plan} plan
+ * @param {Function} called the function below the caller
+ * @returns {Promise<any>}
+ */
+function transact(account, around, work, plan, called) {
+  return new TransactionState(account, around, plan).run(work, plan, called)
+}
+
+/**
+ * The handle that `work` receives. Its methods are bound to the transaction whatever the async context, also when they are taken off it;
+ * each is made when it is asked for, since most work uses few of them.
+ */
+class Facade {
+  #state
+
+  /** @param {TransactionState} state */
+  constructor(state) {
+    this.#state = state
+  }
+
+  get get() {
+    const state = this.#state
+    const get = (/** @type {any} */ family, /** @type {any} */ ids) => state.call(() => state.records.get(family, ids), get)
+    return get
+  }
+
+  get set() {
+    const state = this.#state
+    const set = (/** @type {any} */ data) => state.call(() => state.records.set(data), set)
+    return set
+  }
+
+  get clear() {
+    const state = this.#state
+    const clear = () => state.call(() => state.records.clear(), clear)
+    return clear
+  }
+
+  get setCreds() {
+    const state = this.#state
+    const setCreds = (/** @type {any} */ creds) => state.call(() => state.records.setCreds(creds), setCreds)
+    return setCreds
+  }
+
+  get list() {
+    const state = this.#state
+    return (/** @type {any} */ family) => state.records.list(family)
+  }
+
+  get listIds() {
+    const state = this.#state
+    return (/** @type {any} */ family) => state.records.listIds(family)
+  }
+
+  get isInTransaction() {
+    const state = this.#state
+    return () => state.phase === 'running'
+  }
+
+  get transaction() {
+    const state = this.#state
+    const transaction = (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) =>
+      begin(state, work, () => planFor(label, options), transaction)
+    return transaction
+  }
+
+  get transactWith() {
+    const state = this.#state
+    const transactWith = (/** @type {any} */ scope, /** @type {any} */ work, /** @type {any} */ options) =>
+      begin(state, work, () => planWith(scope, options), transactWith)
+    return transactWith
+  }
+
+  get joined() {
+    return this.#state.joined()
+  }
+}
+
+/**
+ * @param {TransactionState} around
+ * @param {unknown} work
+ * @param {() => Plan} makePlan
+ * @param {Function} called
+ */
+function begin(around, work, makePlan, called) {
+  try {
+    checkWork(work)
+    const plan = makePlan()
+    around.check()
+    return transact(around.account, around, work, plan, called)
+  } catch (error) {
+    return Promise.reject(error === around.doomedBy ? error : atCaller(error, called))
+  }
 }
 
 module.exports = { TransactionState, transact }

@@ -16,8 +16,14 @@ pub enum ErrorKind {
     Locked,
     /// The folder was removed or replaced while it was open.
     Detached,
+    /// Waited longer for a lock than allowed.
+    LockTimeout,
     /// Waiting would never end.
     Deadlock,
+    /// Held locks for too long without a call, or ran longer than allowed.
+    TransactionTimeout,
+    /// The caller's signal.
+    Aborted,
     /// A write through a transaction that has ended.
     TransactionEnded,
     /// Bytes that were safely on disk are missing or changed.
@@ -38,12 +44,15 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the table in `docs/errors.md`.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidArgument,
         Self::Closed,
         Self::Locked,
         Self::Detached,
+        Self::LockTimeout,
         Self::Deadlock,
+        Self::TransactionTimeout,
+        Self::Aborted,
         Self::TransactionEnded,
         Self::Corrupt,
         Self::Version,
@@ -62,7 +71,10 @@ impl ErrorKind {
             Self::Closed => "ERR_CASK_CLOSED",
             Self::Locked => "ERR_CASK_LOCKED",
             Self::Detached => "ERR_CASK_DETACHED",
+            Self::LockTimeout => "ERR_CASK_LOCK_TIMEOUT",
             Self::Deadlock => "ERR_CASK_DEADLOCK",
+            Self::TransactionTimeout => "ERR_CASK_TRANSACTION_TIMEOUT",
+            Self::Aborted => "ERR_CASK_ABORTED",
             Self::TransactionEnded => "ERR_CASK_TRANSACTION_ENDED",
             Self::Corrupt => "ERR_CASK_CORRUPT",
             Self::Version => "ERR_CASK_VERSION",
@@ -77,7 +89,7 @@ impl ErrorKind {
     /// Whether the same call may succeed when it is made again.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Locked | Self::Deadlock | Self::Io)
+        matches!(self, Self::Locked | Self::LockTimeout | Self::Deadlock | Self::TransactionTimeout | Self::Io)
     }
 }
 
@@ -88,6 +100,21 @@ pub enum Fact {
     Text(String),
     /// A number such as a byte offset.
     Number(u64),
+    /// Records that locks were waited for.
+    Records(Vec<RecordFact>),
+    /// Labels that locks were waited for.
+    Labels(Vec<String>),
+}
+
+/// Names one record; never holds any part of its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordFact {
+    /// Account it belongs to.
+    pub account: String,
+    /// Its family.
+    pub family: String,
+    /// Its id.
+    pub id: String,
 }
 
 /// What failed, on what, and what to do. Holds no key and no part of a value.
@@ -158,6 +185,20 @@ impl Error {
     #[must_use]
     pub fn with_number(mut self, key: &'static str, value: u64) -> Self {
         self.facts.push((key, Fact::Number(value)));
+        self
+    }
+
+    /// Adds records.
+    #[must_use]
+    pub fn with_records(mut self, key: &'static str, records: Vec<RecordFact>) -> Self {
+        self.facts.push((key, Fact::Records(records)));
+        self
+    }
+
+    /// Adds labels.
+    #[must_use]
+    pub fn with_labels(mut self, key: &'static str, labels: Vec<String>) -> Self {
+        self.facts.push((key, Fact::Labels(labels)));
         self
     }
 

@@ -23,6 +23,19 @@ pub const FAMILY_CREDS: u8 = 255;
 pub const CREDS_KEY: &[u8] = &[FAMILY_CREDS];
 /// Highest code of a family known by Baileys.
 pub const FAMILY_KNOWN_MAX: u8 = 10;
+/// Names of the families with a code, which is the place here plus one.
+const FAMILY_NAMES: [&str; FAMILY_KNOWN_MAX as usize] = [
+    "pre-key",
+    "session",
+    "sender-key",
+    "sender-key-memory",
+    "app-state-sync-key",
+    "app-state-sync-version",
+    "lid-mapping",
+    "device-list",
+    "tctoken",
+    "identity-key",
+];
 
 /// Longest id, in UTF-8 bytes.
 pub const MAX_ID_BYTES: usize = 4096;
@@ -206,6 +219,17 @@ pub fn family_of(key: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Name of a key's family.
+#[must_use]
+pub fn family_name(key: &[u8]) -> Option<String> {
+    let prefix = family_of(key)?;
+    let code = *prefix.first()?;
+    if code == FAMILY_NAMED {
+        return Some(String::from_utf8_lossy(prefix.get(2..)?).into_owned());
+    }
+    FAMILY_NAMES.get(usize::from(code).checked_sub(1)?).map(|name| (*name).to_string())
+}
+
 /// The id in a key.
 #[must_use]
 pub fn id_of(key: &[u8]) -> Option<&[u8]> {
@@ -249,6 +273,14 @@ mod tests {
         assert_eq!(family_of(b"\x00\x09foo"), None);
         assert_eq!(family_of(b"\x0bid"), None);
         assert_eq!(family_of(b""), None);
+    }
+
+    #[test]
+    fn keys_name_their_family() {
+        assert_eq!(family_name(b"\x01x").unwrap(), "pre-key");
+        assert_eq!(family_name(b"\x0ax").unwrap(), "identity-key");
+        assert_eq!(family_name(b"\x00\x03fooid").unwrap(), "foo");
+        assert_eq!(family_name(CREDS_KEY), None);
     }
 
     #[test]

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use baileys_cask::backend::memory::MemoryBackend;
-use baileys_cask::backend::{Applied, Backend, Completion};
+use baileys_cask::backend::{Backend, Completion};
+use baileys_cask::lock::Limits;
 use baileys_cask::record::{self, CREDS_KEY};
-use baileys_cask::store::{Account, Store, Transaction};
+use baileys_cask::store::{Accepted, Account, Start, Store, Transaction};
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use common::disk::{Disk, PATIENCE};
 use common::drive::{self, flush, options, records, vanish};
 use common::model::{Change, Changes, Records, named, session};
-use common::workload::commit;
+use common::workload::{commit, stage};
 
 /// What happens inside a transaction.
 #[derive(Debug, Clone)]
@@ -80,20 +81,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn done(applied: impl FnOnce(&mut dyn FnMut() -> Completion) -> Applied) {
+fn done(applied: impl FnOnce(&mut dyn FnMut() -> Completion) -> Accepted) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let outcome = applied(&mut || {
         let sender = sender.clone();
         Box::new(move |outcome| drop(sender.send(outcome)))
     });
     match outcome {
-        Applied::Now(outcome) => outcome.unwrap(),
-        Applied::Later => receiver.recv_timeout(PATIENCE).unwrap().unwrap(),
+        Accepted::Now(outcome) => outcome.unwrap(),
+        Accepted::Queued | Accepted::Waits => receiver.recv_timeout(PATIENCE).unwrap().unwrap(),
     }
 }
 
-fn begin(store: &Arc<Store>, account: &Arc<Account>, parent: Option<&Arc<Transaction>>) -> Arc<Transaction> {
-    let begun = Transaction::begin(store, account, parent, Some("label"), || panic!("nobody else holds the label")).unwrap();
+fn begin(store: &Arc<Store>, account: &Arc<Account>, around: Option<&Arc<Transaction>>) -> Arc<Transaction> {
+    let start = Start { around, label: Some("label"), ..Start::new(store, account) };
+    let begun = Transaction::begin(start, || panic!("nobody else holds the label")).unwrap();
     assert!(!begun.waits);
     begun.transaction
 }
@@ -124,7 +126,7 @@ fn run_inside(store: &Arc<Store>, transaction: &Arc<Transaction>, parts: &[Insid
         match part {
             Inside::Set(changes) => {
                 let batch = Changes::new(account.name(), changes.as_slice());
-                transaction.set(&batch.pack()).unwrap();
+                stage(transaction, &batch.pack()).unwrap();
                 batch.apply(model);
             }
             Inside::Nested(parts, commits) => {
@@ -137,7 +139,7 @@ fn run_inside(store: &Arc<Store>, transaction: &Arc<Transaction>, parts: &[Insid
                 } else {
                     inner.rollback();
                 }
-                let error = inner.set(&[]).unwrap_err();
+                let error = stage(&inner, &[]).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::TransactionEnded);
             }
         }
@@ -153,12 +155,12 @@ fn run(steps: &[Step], open: &mut dyn FnMut(Option<bool>) -> Arc<dyn Backend>) {
             Step::Set(account, changes) => {
                 let batch = Changes::new(account, changes.as_slice());
                 let handle = store.account(account).unwrap();
-                done(|completion| store.set(&handle, &batch.pack(), completion));
+                done(|completion| store.set(&handle, &batch.pack(), 0, Limits::default(), completion));
                 batch.apply(&mut model);
             }
             Step::Drop(account) => {
                 let handle = store.account(account).unwrap();
-                done(|completion| store.drop_account(&handle, completion));
+                done(|completion| store.drop_account(&handle, completion).into());
                 assert_eq!(handle.check().unwrap_err().kind(), ErrorKind::Dropped);
                 model.remove(*account);
             }
@@ -176,7 +178,7 @@ fn run(steps: &[Step], open: &mut dyn FnMut(Option<bool>) -> Arc<dyn Backend>) {
             }
             Step::Flush => flush(store.backend()).unwrap(),
             Step::Reopen { closes } => {
-                assert!(store.labels().is_empty(), "nothing is held outside a transaction");
+                assert!(store.lock_manager().is_empty() && store.live().is_empty(), "nothing is held outside a transaction");
                 drop(store);
                 store = Arc::new(Store::new(None, open(Some(*closes))));
             }

@@ -106,7 +106,7 @@ await keys.transaction(() => 1)
 // @ts-expect-error -- a label is a string
 await keys.transaction(async () => {}, 1)
 // @ts-expect-error -- unknown option
-await keys.transaction(async () => {}, 'label', { timeoutMs: 1 })
+await keys.transaction(async () => {}, 'label', { timeoutSeconds: 1 })
 // @ts-expect-error -- only a transaction sets creds with its commit
 await keys.setCreds(auth.state.creds)
 // @ts-expect-error -- unknown option

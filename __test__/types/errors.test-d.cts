@@ -22,7 +22,9 @@ export function advice(code: cask.CaskErrorCode): string {
     case 'ERR_CASK_INTERNAL':
       return 'a fault in a program'
     case 'ERR_CASK_LOCKED':
+    case 'ERR_CASK_LOCK_TIMEOUT':
     case 'ERR_CASK_DEADLOCK':
+    case 'ERR_CASK_TRANSACTION_TIMEOUT':
     case 'ERR_CASK_IO':
       return 'try again'
     case 'ERR_CASK_CLOSED':
@@ -30,6 +32,7 @@ export function advice(code: cask.CaskErrorCode): string {
     case 'ERR_CASK_POISONED':
     case 'ERR_CASK_DROPPED':
     case 'ERR_CASK_TRANSACTION_ENDED':
+    case 'ERR_CASK_ABORTED':
       return 'take a new handle'
     case 'ERR_CASK_CORRUPT':
     case 'ERR_CASK_VERSION':

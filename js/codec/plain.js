@@ -1,5 +1,7 @@
 'use strict'
 
+const { hasOwnProperty } = Object.prototype
+
 /**
  * Whether a value is an object that nothing but `{}` or `JSON.parse` need have made. Runs no user code but a proxy's trap.
  * @param {unknown} value
@@ -10,25 +12,34 @@ function isPlain(value) {
 }
 
 /**
- * Whether the keys of an object are exactly these, in this order.
- * @param {readonly string[]} keys what `Object.keys` gave
- * @param {readonly string[]} expected
+ * Whether a key that `for in` gave is the object's own. It also gives those of a prototype to which somebody has added some.
+ * @param {object} object
+ * @param {string} key
+ * @returns {boolean}
  */
-function sameKeys(keys, expected) {
-  const { length } = expected
-  if (keys.length !== length) return false
-  for (let i = 0; i < length; i++) if (keys[i] !== expected[i]) return false
-  return true
+function owns(object, key) {
+  return hasOwnProperty.call(object, key)
 }
 
 /**
- * The object itself, if it is plain and has exactly these keys in this order.
- * @param {unknown} value
- * @param {readonly string[]} expected
- * @returns {Record<string, unknown> | undefined}
+ * How many keys an object has, if they are the first of these, in this order; 0 where they are not. By `for in`, which makes no array.
+ * @param {Record<string, unknown>} object
+ * @param {readonly string[]} keys
  */
-function shaped(value, expected) {
-  return isPlain(value) && sameKeys(Object.keys(value), expected) ? value : undefined
+function leadingKeys(object, keys) {
+  let count = 0
+  for (const key in object) if (key !== keys[count++] || !hasOwnProperty.call(object, key)) return 0
+  return count
 }
 
-module.exports = { isPlain, sameKeys, shaped }
+/**
+ * Whether a value is plain and has exactly these keys in this order.
+ * @param {unknown} value
+ * @param {readonly string[]} keys
+ * @returns {value is Record<string, unknown>}
+ */
+function isShaped(value, keys) {
+  return isPlain(value) && leadingKeys(value, keys) === keys.length
+}
+
+module.exports = { isPlain, owns, leadingKeys, isShaped }

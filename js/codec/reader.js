@@ -7,7 +7,7 @@ const { corrupt } = require('./corrupt.js')
 /** Up to this size an encoded value is turned into one string, from which its texts are cut: one native call instead of many. */
 const WHOLE_TEXT_BYTES = 65536
 /** Up to this size bytes are copied by a loop, which beats two native calls. */
-const SHORT_BYTES = 48
+const SHORT_BYTES = 40
 
 const DOUBLE = new Float64Array(1)
 const DOUBLE_BYTES = new Uint8Array(DOUBLE.buffer)
@@ -84,11 +84,6 @@ class Reader {
     if (this.text.length === 0) this.text = this.buffer.latin1Slice(this.start, this.end)
     const from = start - this.start
     return this.text.substring(from, from + length)
-  }
-
-  /** What `Writer.shortText` wrote. */
-  shortText() {
-    return this.ascii(this.varint())
   }
 
   /** @param {number} length */

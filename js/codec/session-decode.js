@@ -4,16 +4,16 @@ const { corrupt } = require('./corrupt.js')
 const { dictionary } = require('./dictionary.js')
 const { setOwn } = require('./set-own.js')
 
-/** What is read from: encoded bytes, or fields read before. @typedef {Pick<import('./reader.js').Reader, 'u8' | 'varint' | 'int' | 'shortText'>} Reader */
+/** What is read from: encoded bytes, or fields read before. @typedef {Pick<import('./session-reader.js').SessionReader, 'u8' | 'int' | 'text' | 'optionalText'>} Reader */
 
 /**
  * Reads a session in packed form.
  * @param {Reader} reader
  */
 function decodeSession(reader) {
-  const version = reader.shortText()
+  const version = reader.text()
   const sessions = dictionary()
-  for (let count = reader.varint(); count > 0; count--) setOwn(sessions, reader.shortText(), decodeEntry(reader))
+  for (let id = reader.optionalText(); id !== undefined; id = reader.optionalText()) setOwn(sessions, id, decodeEntry(reader))
   return { _sessions: sessions, version }
 }
 
@@ -23,23 +23,23 @@ function decodeSession(reader) {
  */
 function decodeEntry(reader) {
   const registrationId = reader.int()
-  const ephemeralKeyPair = { pubKey: reader.shortText(), privKey: reader.shortText() }
+  const ephemeralKeyPair = { pubKey: reader.text(), privKey: reader.text() }
   const currentRatchet = {
     ephemeralKeyPair,
-    lastRemoteEphemeralKey: reader.shortText(),
+    lastRemoteEphemeralKey: reader.text(),
     previousCounter: reader.int(),
-    rootKey: reader.shortText()
+    rootKey: reader.text()
   }
   const indexInfo = {
-    baseKey: reader.shortText(),
+    baseKey: reader.text(),
     baseKeyType: reader.int(),
     closed: reader.int(),
     used: reader.int(),
     created: reader.int(),
-    remoteIdentityKey: reader.shortText()
+    remoteIdentityKey: reader.text()
   }
   const chains = dictionary()
-  for (let count = reader.varint(); count > 0; count--) setOwn(chains, reader.shortText(), decodeChain(reader))
+  for (let id = reader.optionalText(); id !== undefined; id = reader.optionalText()) setOwn(chains, id, decodeChain(reader))
   const pending = reader.u8()
   if (pending === 0) return { registrationId, currentRatchet, indexInfo, _chains: chains }
   return { registrationId, currentRatchet, indexInfo, _chains: chains, pendingPreKey: decodePending(reader, pending) }
@@ -49,18 +49,12 @@ function decodeEntry(reader) {
 function decodeChain(reader) {
   const chainType = reader.int()
   const counter = reader.int()
-  const chainKey = decodeFlag(reader) ? { counter, key: reader.shortText() } : { counter }
+  const key = reader.optionalText()
+  const chainKey = key === undefined ? { counter } : { counter, key }
   /** @type {Record<string, unknown>} */
   const messageKeys = {}
-  for (let count = reader.varint(); count > 0; count--) setOwn(messageKeys, reader.shortText(), reader.shortText())
+  for (let id = reader.optionalText(); id !== undefined; id = reader.optionalText()) setOwn(messageKeys, id, reader.text())
   return { chainKey, chainType, messageKeys }
-}
-
-/** @param {Reader} reader */
-function decodeFlag(reader) {
-  const flag = reader.u8()
-  if (flag > 1) throw corrupt('a flag is neither 0 nor 1')
-  return flag === 1
 }
 
 /**
@@ -69,7 +63,7 @@ function decodeFlag(reader) {
  */
 function decodePending(reader, form) {
   const signedKeyId = reader.int()
-  const baseKey = reader.shortText()
+  const baseKey = reader.text()
   if (form === 1) return { signedKeyId, baseKey }
   if (form === 2) return { signedKeyId, baseKey, preKeyId: reader.int() }
   throw corrupt('a pending pre-key has an unknown form')

@@ -1,9 +1,10 @@
 'use strict'
 
 const { decodeSession } = require('./session-decode.js')
+const { SessionReader } = require('./session-reader.js')
 
 /** @typedef {import('./reader.js').Reader} Reader */
-/** @typedef {string | number} Field */
+/** @typedef {string | number | undefined} Field */
 
 /** A power of two. */
 const SLOTS = 1024
@@ -13,8 +14,8 @@ const SHORTEST = 64
 const LONGEST = 16 * 1024
 /** Encoded bytes remembered in all; what is kept of them takes about five times as much. */
 const BUDGET = 1024 * 1024
-/** Where the slot is taken from: characters of the first session's key, which are random and stay when its ratchets turn. */
-const PROBE = 12
+/** Where in the texts the slot is taken from: characters of the first session's key, which are random and stay when its ratchets turn. */
+const PROBE = 10
 
 /** One encoded session, and its fields in the order in which they are read. @typedef {{ bytes: Buffer, fields: Field[] }} Remembered */
 
@@ -35,8 +36,8 @@ const SAMPLES = 16
 function decodeSessionOnce(reader) {
   const { buffer, offset: start, end } = reader
   const length = end - start
-  if (length < SHORTEST || length > LONGEST) return decodeSession(reader)
-  const slot = slotOf(buffer, start)
+  if (length < SHORTEST || length > LONGEST) return decodeAnew(reader)
+  const slot = slotOf(buffer, start, end)
   const found = slots[slot]
   if (found && found.bytes.length === length && buffer.compare(found.bytes, 0, length, start, end) === 0) {
     reader.offset = end
@@ -45,12 +46,21 @@ function decodeSessionOnce(reader) {
   const sample = sampleOf(buffer, start, length)
   if (lastSeen[slot] !== sample) {
     lastSeen[slot] = sample
-    return decodeSession(reader)
+    return decodeAnew(reader)
   }
-  const recording = new Recording(reader)
+  const columns = new SessionReader(reader)
+  const recording = new Recording(columns)
   const session = decodeSession(recording)
-  reader.finish()
+  columns.finish()
   remember(slot, Buffer.from(buffer.subarray(start, end)), recording.fields)
+  return session
+}
+
+/** @param {Reader} reader */
+function decodeAnew(reader) {
+  const columns = new SessionReader(reader)
+  const session = decodeSession(columns)
+  columns.finish()
   return session
 }
 
@@ -84,9 +94,13 @@ function sampleOf(buffer, start, length) {
 /**
  * @param {Uint8Array} buffer
  * @param {number} start
+ * @param {number} end
  */
-function slotOf(buffer, start) {
-  const at = start + PROBE
+function slotOf(buffer, start, end) {
+  // The length of the fields; nothing that is remembered has more of them than two bytes can say.
+  const fields = /** @type {number} */ (buffer[start]) | (/** @type {number} */ (buffer[start + 1]) << 8)
+  const at = start + 4 + fields + PROBE
+  if (at + 2 >= end) return 0
   const a = /** @type {number} */ (buffer[at])
   const b = /** @type {number} */ (buffer[at + 1])
   const c = /** @type {number} */ (buffer[at + 2])
@@ -95,7 +109,7 @@ function slotOf(buffer, start) {
 
 /** Reads fields and keeps them. */
 class Recording {
-  /** @param {Reader} reader */
+  /** @param {SessionReader} reader */
   constructor(reader) {
     this.reader = reader
     /** @type {Field[]} */
@@ -108,20 +122,20 @@ class Recording {
     return value
   }
 
-  varint() {
-    const value = this.reader.varint()
-    this.fields.push(value)
-    return value
-  }
-
   int() {
     const value = this.reader.int()
     this.fields.push(value)
     return value
   }
 
-  shortText() {
-    const value = this.reader.shortText()
+  text() {
+    const value = this.reader.text()
+    this.fields.push(value)
+    return value
+  }
+
+  optionalText() {
+    const value = this.reader.optionalText()
     this.fields.push(value)
     return value
   }
@@ -139,16 +153,16 @@ class Replay {
     return /** @type {number} */ (this.fields[this.at++])
   }
 
-  varint() {
-    return /** @type {number} */ (this.fields[this.at++])
-  }
-
   int() {
     return /** @type {number} */ (this.fields[this.at++])
   }
 
-  shortText() {
+  text() {
     return /** @type {string} */ (this.fields[this.at++])
+  }
+
+  optionalText() {
+    return /** @type {string | undefined} */ (this.fields[this.at++])
   }
 }
 

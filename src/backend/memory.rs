@@ -27,27 +27,12 @@ impl MemoryBackend {
     fn records(&self, account: &str) -> Option<Arc<RwLock<Records>>> {
         self.accounts.get(account).map(|entry| Arc::clone(entry.value()))
     }
-}
 
-impl Backend for MemoryBackend {
-    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+    fn apply_here(&self, batch: Batch<'_>) -> Result<()> {
         self.check_open()?;
-        let Some(records) = self.records(account) else {
-            keys.iter().for_each(|_| sink(None));
-            return Ok(());
-        };
-        let records = records.read().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().for_each(|key| sink(records.get(*key).map(|value| &**value)));
-        Ok(())
-    }
-
-    fn apply(&self, batch: Batch<'_>, _: &mut dyn FnMut() -> Completion) -> Applied {
-        if let Err(error) = self.check_open() {
-            return Applied::Now(Err(error));
-        }
         // Read whole before the first change: a malformed batch leaves nothing behind.
         if let Some(Err(error)) = OpReader::new(batch.ops).find(Result::is_err) {
-            return Applied::Now(Err(error));
+            return Err(error);
         }
         let records = self
             .records(batch.account)
@@ -72,7 +57,28 @@ impl Backend for MemoryBackend {
                 Op::Drop => *records = Records::new(),
             }
         }
-        Applied::Now(Ok(()))
+        Ok(())
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        self.check_open()?;
+        let Some(records) = self.records(account) else {
+            keys.iter().for_each(|_| sink(None));
+            return Ok(());
+        };
+        let records = records.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().for_each(|key| sink(records.get(*key).map(|value| &**value)));
+        Ok(())
+    }
+
+    fn apply(&self, batch: Batch<'_>, _: &mut dyn FnMut() -> Completion) -> Applied {
+        Applied::Now(self.apply_here(batch))
+    }
+
+    fn apply_at_once(&self, batch: Batch<'_>) -> Option<Result<()>> {
+        Some(self.apply_here(batch))
     }
 
     fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {

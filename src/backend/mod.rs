@@ -56,6 +56,9 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Applies a batch. `completion` is called at most once, and only where the batch is queued.
     fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied;
 
+    /// Applies a batch that is seen by others when this returns; `None`, and nothing done, where that would mean to wait.
+    fn apply_at_once(&self, batch: Batch<'_>) -> Option<Result<()>>;
+
     /// The keys of one account that start with `prefix`, as of one instant, in no particular order.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The only place where an error of the core becomes what JavaScript reads.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Fact};
+use crate::error::{Error, Fact, RecordFact};
 
 /// The error as JSON: `code`, `message`, `retryable`, `cause` where there is one, and its facts by name.
 pub(super) fn describe(error: &Error) -> String {
@@ -17,8 +17,14 @@ pub(super) fn describe(error: &Error) -> String {
         let value: Value = match fact {
             Fact::Text(text) => text.as_str().into(),
             Fact::Number(number) => (*number).into(),
+            Fact::Labels(labels) => labels.clone().into(),
+            Fact::Records(records) => records.iter().map(|record| describe_record(record)).collect(),
         };
         fields.insert((*name).into(), value);
     }
     Value::Object(fields).to_string()
+}
+
+fn describe_record(record: &RecordFact) -> Value {
+    json!({ "account": record.account, "type": record.family, "id": record.id })
 }

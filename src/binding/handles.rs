@@ -63,6 +63,13 @@ impl<T> Handles<T> {
         Some(value)
     }
 
+    /// Handle of the first value that passes.
+    pub(super) fn find(&self, mut passes: impl FnMut(&T) -> bool) -> Option<i32> {
+        let is_it = |slot: &Slot<T>| slot.value.as_ref().is_some_and(&mut passes);
+        let index = self.slots.iter().position(is_it)?;
+        Some(self.slots.get(index)?.generation << INDEX_BITS | (index as i32 + 1))
+    }
+
     /// Takes every value that passes.
     pub(super) fn remove_if(&mut self, mut passes: impl FnMut(&T) -> bool) -> Vec<T> {
         let doomed: Vec<i32> = self

@@ -12,10 +12,12 @@ mod background;
 mod error;
 mod handles;
 mod inbox;
+mod inspect;
 mod port;
 mod requests;
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use napi::bindgen_prelude::{Function, Uint8Array};
 use napi::{Env, sys};
@@ -23,10 +25,10 @@ use napi_derive::napi;
 
 use self::error::describe;
 use self::inbox::{Inbox, Payload};
-use self::port::{Port, Reply};
+use self::port::{OpenAccount, Port, Reply};
 use crate::backend::{Applied, Completion};
-use crate::error::{Error, Result};
-use crate::store::{Transaction, registry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Accepted, registry};
 
 /// The call failed; `lastError` says why.
 const FAILED: i32 = -1;
@@ -34,17 +36,21 @@ const FAILED: i32 = -1;
 const DONE: i32 = 0;
 /// The ticket will be settled.
 const LATER: i32 = 1;
+/// The call waits for locks; the ticket will be settled.
+const WAITS: i32 = 2;
 /// The ticket will be settled, with an answer.
 const READ_LATER: i32 = -3;
+/// The call waits for locks; the ticket will be settled, with an answer.
+const READ_WAITS: i32 = -4;
 
 /// Opens a port: what one load of the package in one thread talks through.
 ///
-/// `wake` is called, on this thread, when tickets have been settled.
+/// `wake` is called, on this thread, when tickets have been settled. `thread` is Node's number for this thread.
 #[napi(catch_unwind)]
-pub fn open_port(env: Env, scratch: Uint8Array, wake: Function<'_, (), ()>) -> napi::Result<u32> {
+pub fn open_port(env: Env, scratch: Uint8Array, wake: Function<'_, (), ()>, thread: u32) -> napi::Result<u32> {
     let wake = wake.build_threadsafe_function().callee_handled::<false>().weak::<true>().build()?;
     let inbox = Inbox::new(wake);
-    let id = port::insert(Port::new(scratch, inbox));
+    let id = port::insert(Port::new(scratch, inbox, thread));
     env.add_env_cleanup_hook(id, port::close)?;
     Ok(id)
 }
@@ -156,13 +162,13 @@ pub fn close_cask(port: u32, cask: i32, ticket: u32) -> i32 {
     spawned.map_or_else(|error| port.fail(error), |()| LATER)
 }
 
-/// Handle of an account.
+/// Handle of an account. Calls through it wait for a lock for `lock_timeout_ms` at most; 0 is for ever.
 #[napi(catch_unwind)]
-pub fn open_account(port: u32, cask: i32, name: String) -> i32 {
+pub fn open_account(port: u32, cask: i32, name: String, lock_timeout_ms: u32) -> i32 {
     run(port, |port| {
         let store = port.store(cask)?;
         let account = store.account(&name)?;
-        port.insert_account(cask, store, account)
+        port.insert_account(OpenAccount { cask, store, account, lock_timeout_ms })
     })
 }
 
@@ -191,8 +197,11 @@ pub fn flush(port: u32, cask: i32, ticket: u32) -> i32 {
 
 /// Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
 /// answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
-/// not fit and waits for `copyOverflow`; -3 where it has to be read from disk first: `ticketAnswer` gives its length when the
-/// ticket has been settled, and `copyOverflow` the rest.
+/// not fit and waits for `copyOverflow`; -3 where the disk has to be waited for and -4 where a lock has: `ticketAnswer` moves it to
+/// where `copyOverflow` takes it from when the ticket has been settled.
+///
+/// A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
+/// takes no part.
 #[napi(catch_unwind)]
 pub fn get(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
     run(port, |port| {
@@ -212,15 +221,11 @@ pub fn ticket_answer(port: u32, ticket: u32) -> bool {
     port::find(port).is_some_and(|port| port.take_answer(ticket))
 }
 
-/// Lists keys that start with the `length` bytes at the start of the scratch buffer: `u16` length and key each. The answer
-/// always waits for `copyOverflow`.
+/// Lists keys that start with a prefix: `u16` length and key each. The answer always waits for `copyOverflow`; it gives -4
+/// where a lock has to be waited for, as `get` does.
 #[napi(catch_unwind)]
-pub fn keys(port: u32, account: i32, transaction: i32, prefix: &[u8]) -> i32 {
-    run(port, |port| {
-        let mut reply = Reply::new(&mut []);
-        requests::keys(port, account, transaction, prefix, &mut reply)?;
-        Ok(reply.finish(port))
-    })
+pub fn keys(port: u32, account: i32, transaction: i32, prefix: &[u8], ticket: u32) -> i32 {
+    run(port, |port| requests::keys(port, account, transaction, prefix, ticket))
 }
 
 /// Applies the packed operations in the first `length` bytes of the scratch buffer, or stages them in a transaction.
@@ -244,35 +249,84 @@ pub fn drop_account(port: u32, account: i32, ticket: u32) -> i32 {
     })
 }
 
-/// Begins a transaction, inside another one where `parent` is not 0. Gives its handle; the negative of the handle, less one,
-/// where it waits for its label and the ticket will be settled.
+/// Saves creds, whose packed put lies in the first `length` bytes of the scratch buffer, from inside a transaction and not as part
+/// of it.
 #[napi(catch_unwind)]
-pub fn begin(port: u32, account: i32, parent: i32, label: Option<String>, ticket: u32) -> i32 {
-    run(port, |port| {
-        let (store, account) = port.account(account)?;
-        let parent = if parent == 0 { None } else { Some(port.transaction(parent)?) };
-        let granted = || port.inbox().completion(ticket);
-        let begun = Transaction::begin(&store, &account, parent.as_ref(), label.as_deref(), granted)?;
-        let handle = port.insert_transaction(begun.transaction)?;
-        Ok(if begun.waits { -handle - 1 } else { handle })
-    })
+pub fn save_creds(port: u32, transaction: i32, length: u32, ticket: u32) -> i32 {
+    run(port, |port| port.with_scratch(length, |ops, _| requests::save_creds(port, transaction, ops, ticket)))
+}
+
+/// Like `saveCreds`, with the operation in a buffer of its own.
+#[napi(catch_unwind)]
+pub fn save_creds_from(port: u32, transaction: i32, ops: &[u8], ticket: u32) -> i32 {
+    run(port, |port| requests::save_creds(port, transaction, ops, ticket))
+}
+
+/// Begins a transaction, inside another one where `around` is not 0. Gives its handle; the negative of the handle, less one,
+/// where it waits for its locks and the ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks,
+/// by code; 16 takes the locks of writes at the commit; 17 commits by itself inside a transaction of the same account; 18 is a
+/// deadlock's last choice.
+#[napi(catch_unwind)]
+pub fn begin(port: u32, account: i32, around: i32, label: Option<String>, settings: u32, ticket: u32) -> i32 {
+    run(port, |port| requests::begin(port, account, around, label.as_deref(), &[], settings, ticket))
+}
+
+/// Like `begin`, with the keys of records, as in a request of `get`, that are locked before anything else.
+#[napi(catch_unwind)]
+pub fn begin_with(port: u32, account: i32, around: i32, records: &[u8], settings: u32, ticket: u32) -> i32 {
+    run(port, |port| requests::begin(port, account, around, None, records, settings, ticket))
 }
 
 /// Commits a transaction and forgets its handle.
 #[napi(catch_unwind)]
 pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     run(port, |port| {
-        let transaction = port.remove_transaction(transaction)?;
+        let open = port.remove_transaction(transaction)?;
         let mut completion = || -> Completion { port.inbox().completion(ticket) };
-        applied(transaction.commit(&mut completion))
+        accepted(open.transaction.commit(open.limits(ticket), &mut completion))
     })
 }
 
 /// Rolls a transaction back and forgets its handle.
 #[napi(catch_unwind)]
 pub fn rollback(port: u32, transaction: i32) {
-    if let Some(Ok(transaction)) = port::find(port).map(|port| port.remove_transaction(transaction)) {
-        transaction.rollback();
+    if let Some(Ok(open)) = port::find(port).map(|port| port.remove_transaction(transaction)) {
+        open.transaction.rollback();
+    }
+}
+
+/// Frees a transaction's locks and refuses its calls and its commit from now on, with the error of this code.
+#[napi(catch_unwind)]
+pub fn doom(port: u32, transaction: i32, code: String) -> bool {
+    let Some(Ok(open)) = port::find(port).map(|port| port.transaction(transaction)) else { return false };
+    let kind = ErrorKind::ALL.into_iter().find(|kind| kind.code() == code).unwrap_or(ErrorKind::Internal);
+    open.transaction.doom(Error::new(kind, "the transaction was ended before its work"))
+}
+
+/// Whether a transaction that was to be independent commits with the one around it.
+#[napi(catch_unwind)]
+pub fn joined(port: u32, transaction: i32) -> bool {
+    port::find(port).and_then(|port| port.transaction(transaction).ok()).is_some_and(|open| open.transaction.joined())
+}
+
+/// Refuses the waits for locks of a cask that have waited for too long.
+#[napi(catch_unwind)]
+pub fn expire_waits(port: u32, cask: i32) {
+    if let Some(Ok(store)) = port::find(port).map(|port| port.store(cask)) {
+        store.lock_manager().expire(Instant::now());
+    }
+}
+
+/// Every lock of a cask with its holders and waiters, as JSON; `null` on failure. A waiter of this port has the `ticket` of its call.
+#[napi(catch_unwind)]
+pub fn locks(port: u32, cask: i32) -> Option<String> {
+    let port = port::find(port)?;
+    match port.store(cask) {
+        Ok(store) => Some(inspect::describe(&port, &store.locks()).to_string()),
+        Err(error) => {
+            port.fail(error);
+            None
+        }
     }
 }
 
@@ -286,6 +340,14 @@ fn applied(applied: Applied) -> Result<i32> {
     match applied {
         Applied::Now(outcome) => outcome.map(|()| DONE),
         Applied::Later => Ok(LATER),
+    }
+}
+
+fn accepted(accepted: Accepted) -> Result<i32> {
+    match accepted {
+        Accepted::Now(outcome) => outcome.map(|()| DONE),
+        Accepted::Queued => Ok(LATER),
+        Accepted::Waits => Ok(WAITS),
     }
 }
 

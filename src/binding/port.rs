@@ -12,19 +12,41 @@ use super::FAILED;
 use super::background;
 use super::handles::Handles;
 use super::inbox::{Inbox, Payload};
+use super::requests;
 use crate::error::{Error, Result};
+use crate::lock::{Limits, OwnerId};
 use crate::store::registry::StoreHandle;
 use crate::store::{Account, Store, Transaction};
 
 /// The answer did not fit into the scratch buffer.
 const OVERFLOWED: i32 = -2;
+/// Bits of a domain that number a port in its thread.
+pub(super) const THREAD_SHIFT: u32 = 8;
 /// Length that stands for an absent value.
 const ABSENT: u32 = u32::MAX;
 
-struct OpenAccount {
-    cask: i32,
-    store: Arc<Store>,
-    account: Arc<Account>,
+/// A handle to an account.
+pub(super) struct OpenAccount {
+    pub(super) cask: i32,
+    pub(super) store: Arc<Store>,
+    pub(super) account: Arc<Account>,
+    /// Longest wait for a lock; 0 is for ever.
+    pub(super) lock_timeout_ms: u32,
+}
+
+/// A handle to a transaction.
+#[derive(Clone)]
+pub(super) struct OpenTransaction {
+    pub(super) transaction: Arc<Transaction>,
+    /// As that of the account's handle.
+    pub(super) lock_timeout_ms: u32,
+}
+
+impl OpenTransaction {
+    /// Limits of a wait behind this ticket.
+    pub(super) fn limits(&self, ticket: u32) -> Limits {
+        requests::limits(self.lock_timeout_ms, ticket)
+    }
 }
 
 /// Handles, scratch buffer and inbox of one load of the package in one thread.
@@ -33,7 +55,10 @@ pub(super) struct Port {
     inbox: Inbox,
     casks: RefCell<Handles<StoreHandle>>,
     accounts: RefCell<Handles<OpenAccount>>,
-    transactions: RefCell<Handles<Arc<Transaction>>>,
+    transactions: RefCell<Handles<OpenTransaction>>,
+    /// Identifies this port among all of the process: the thread's number, and the port's in it.
+    domain: Cell<u32>,
+    thread: u32,
     opened: RefCell<HashMap<u32, Value>>,
     answers: RefCell<HashMap<u32, Vec<u8>>>,
     ticket_errors: RefCell<HashMap<u32, Error>>,
@@ -50,8 +75,10 @@ thread_local! {
 /// Adds a port of this thread.
 pub(super) fn insert(port: Port) -> u32 {
     PORTS.with_borrow_mut(|ports| {
+        let id = ports.len() as u32;
+        port.domain.set((port.thread << THREAD_SHIFT) | (id & ((1 << THREAD_SHIFT) - 1)));
         ports.push(Some(Rc::new(port)));
-        ports.len() as u32 - 1
+        id
     })
 }
 
@@ -66,9 +93,11 @@ pub(super) fn close(id: u32) {
     let Ok(Some(port)) = port else { return };
     port.inbox.close();
     let transactions = port.transactions.borrow_mut().remove_if(|_| true);
-    transactions.iter().for_each(|transaction| transaction.rollback());
+    transactions.iter().for_each(|open| open.transaction.rollback());
     port.accounts.borrow_mut().remove_if(|_| true);
     for handle in port.casks.borrow_mut().remove_if(|_| true) {
+        // What its plain sets wait for. What was handed to the log keeps its locks until it is there.
+        handle.store().lock_manager().cancel_domain(port.domain());
         let _ = background::spawn(move || {
             let _ = handle.close();
         });
@@ -76,10 +105,12 @@ pub(super) fn close(id: u32) {
 }
 
 impl Port {
-    pub(super) fn new(scratch: Uint8Array, inbox: Inbox) -> Self {
+    pub(super) fn new(scratch: Uint8Array, inbox: Inbox, thread: u32) -> Self {
         Self {
             scratch: RefCell::new(scratch),
             inbox,
+            domain: Cell::new(0),
+            thread,
             casks: RefCell::default(),
             accounts: RefCell::default(),
             transactions: RefCell::default(),
@@ -90,6 +121,10 @@ impl Port {
             overflow: RefCell::default(),
             settled: RefCell::default(),
         }
+    }
+
+    pub(super) const fn domain(&self) -> u32 {
+        self.domain.get()
     }
 
     pub(super) const fn inbox(&self) -> &Inbox {
@@ -206,8 +241,8 @@ impl Port {
         Some(handle)
     }
 
-    pub(super) fn insert_account(&self, cask: i32, store: Arc<Store>, account: Arc<Account>) -> Result<i32> {
-        let handle = self.accounts.borrow_mut().insert(OpenAccount { cask, store, account });
+    pub(super) fn insert_account(&self, account: OpenAccount) -> Result<i32> {
+        let handle = self.accounts.borrow_mut().insert(account);
         handle.ok_or_else(|| Error::internal("a million accounts are open in this thread"))
     }
 
@@ -219,22 +254,30 @@ impl Port {
 
     /// Works on an account without counting references up and down.
     pub(super) fn with_account<T>(&self, account: i32, work: impl FnOnce(&Store, &Account) -> Result<T>) -> Result<T> {
-        let accounts = self.accounts.borrow();
-        let open = accounts.get(account).ok_or_else(Error::closed)?;
-        work(&open.store, &open.account)
+        self.with_open_account(account, |open| work(&open.store, &open.account))
     }
 
-    pub(super) fn insert_transaction(&self, transaction: Arc<Transaction>) -> Result<i32> {
+    pub(super) fn with_open_account<T>(&self, account: i32, work: impl FnOnce(&OpenAccount) -> Result<T>) -> Result<T> {
+        let accounts = self.accounts.borrow();
+        work(accounts.get(account).ok_or_else(Error::closed)?)
+    }
+
+    pub(super) fn insert_transaction(&self, transaction: OpenTransaction) -> Result<i32> {
         let handle = self.transactions.borrow_mut().insert(transaction);
         handle.ok_or_else(|| Error::internal("a million transactions are open in this thread"))
     }
 
-    pub(super) fn transaction(&self, transaction: i32) -> Result<Arc<Transaction>> {
-        self.transactions.borrow().get(transaction).map(Arc::clone).ok_or_else(Error::closed)
+    pub(super) fn transaction(&self, transaction: i32) -> Result<OpenTransaction> {
+        self.transactions.borrow().get(transaction).cloned().ok_or_else(Error::closed)
     }
 
-    pub(super) fn remove_transaction(&self, transaction: i32) -> Result<Arc<Transaction>> {
+    pub(super) fn remove_transaction(&self, transaction: i32) -> Result<OpenTransaction> {
         self.transactions.borrow_mut().remove(transaction).ok_or_else(Error::closed)
+    }
+
+    /// Handle of the transaction of this port that owns these locks.
+    pub(super) fn handle_of(&self, owner: OwnerId) -> Option<i32> {
+        self.transactions.borrow().find(|open| open.transaction.owner() == owner)
     }
 }
 

@@ -1,16 +1,19 @@
 //! Requests as they arrive from JavaScript, handed to the core.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::inbox::Payload;
-use super::port::{Port, Reply};
-use super::{applied, background};
+use super::inbox::{Inbox, Payload};
+use super::port::{OpenTransaction, Port, Reply};
+use super::{accepted, background};
 use crate::backend::ValueSink;
 use crate::backend::file::Durability;
 use crate::error::{Error, Result};
+use crate::lock::Limits;
 use crate::store::registry::{OpenRequest, Place};
+use crate::store::{Granted, ReadLocks, Settings, Start, Transaction};
 
 /// Reads the options of `openCask`, which JavaScript has checked.
 pub(super) fn parse_open(text: &str) -> Result<OpenRequest> {
@@ -51,7 +54,7 @@ fn parse_keys(mut request: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(keys)
 }
 
-/// Reads values. Where the disk has to be waited for, the answer is made in the background and comes with the ticket.
+/// Reads values. Where something has to be waited for, the answer comes with the ticket.
 pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], mut reply: Reply<'_>, ticket: u32) -> Result<i32> {
     let mut rest = request;
     let first = take_key(&mut rest);
@@ -69,23 +72,64 @@ pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], m
         }
     };
     let mut sink = |value: Option<&[u8]>| reply.push_value(value);
-    let complete = if transaction == 0 {
-        port.with_account(account, |store, account| store.get_at_once(account, keys, &mut sink))?
-    } else {
-        port.transaction(transaction)?.get_at_once(keys, &mut sink)?
-    };
-    if complete { Ok(reply.finish(port)) } else { get_later(port, account, transaction, request.to_vec(), ticket) }
+    if transaction == 0 {
+        return if port.with_account(account, |store, account| store.get_at_once(account, keys, &mut sink))? {
+            Ok(reply.finish(port))
+        } else {
+            let (store, account) = port.account(account)?;
+            in_background(port, request.to_vec(), ticket, move |keys, sink| store.get(&account, keys, sink))
+        };
+    }
+    let open = port.transaction(transaction.abs())?;
+    if transaction < 0 {
+        return if open.transaction.peek(keys, &mut sink, true)? {
+            Ok(reply.finish(port))
+        } else {
+            in_background(port, request.to_vec(), ticket, move |keys, sink| open.transaction.peek(keys, sink, false).map(|_| ()))
+        };
+    }
+    let granted = open.transaction.lock_reads(keys, open.limits(ticket), || {
+        let (inbox, transaction, request) = (port.inbox().clone(), Arc::clone(&open.transaction), request.to_vec());
+        Box::new(move |outcome| match outcome {
+            Ok(()) => answer_granted(inbox, transaction, request, ticket),
+            Err(error) => inbox.settle(ticket, Err(error)),
+        })
+    })?;
+    if granted == Granted::Later {
+        return Ok(super::READ_WAITS);
+    }
+    if open.transaction.get_at_once(keys, &mut sink)? {
+        return Ok(reply.finish(port));
+    }
+    in_background(port, request.to_vec(), ticket, move |keys, sink| open.transaction.get(keys, sink))
 }
 
-fn get_later(port: &Port, account: i32, transaction: i32, request: Vec<u8>, ticket: u32) -> Result<i32> {
-    let inbox = port.inbox().clone();
-    if transaction == 0 {
-        let (store, account) = port.account(account)?;
-        background::spawn(move || inbox.settle(ticket, answer(&request, |keys, sink| store.get(&account, keys, sink))))?;
-    } else {
-        let transaction = port.transaction(transaction)?;
-        background::spawn(move || inbox.settle(ticket, answer(&request, |keys, sink| transaction.get(keys, sink))))?;
+/// Reads what a lock was waited for, on the thread that let go of it unless that would mean to wait for the disk.
+fn answer_granted(inbox: Inbox, transaction: Arc<Transaction>, request: Vec<u8>, ticket: u32) {
+    let mut complete = true;
+    let read = answer(&request, |keys, sink| {
+        complete = transaction.get_at_once(keys, sink)?;
+        Ok(())
+    });
+    if complete {
+        inbox.settle(ticket, read);
+        return;
     }
+    let other = inbox.clone();
+    let spawned = background::spawn(move || other.settle(ticket, answer(&request, |keys, sink| transaction.get(keys, sink))));
+    if let Err(error) = spawned {
+        inbox.settle(ticket, Err(error));
+    }
+}
+
+fn in_background(
+    port: &Port,
+    request: Vec<u8>,
+    ticket: u32,
+    read: impl FnOnce(&[&[u8]], ValueSink<'_>) -> Result<()> + Send + 'static,
+) -> Result<i32> {
+    let inbox = port.inbox().clone();
+    background::spawn(move || inbox.settle(ticket, answer(&request, read)))?;
     Ok(super::READ_LATER)
 }
 
@@ -95,19 +139,85 @@ fn answer(request: &[u8], read: impl FnOnce(&[&[u8]], ValueSink<'_>) -> Result<(
     Ok(Payload::Answer(reply.into_bytes()))
 }
 
-pub(super) fn keys(port: &Port, account: i32, transaction: i32, prefix: &[u8], reply: &mut Reply<'_>) -> Result<()> {
-    let mut sink = |key: &[u8]| reply.push_key(key);
+/// Lists keys. Where a lock has to be waited for, the answer comes with the ticket.
+pub(super) fn keys(port: &Port, account: i32, transaction: i32, prefix: &[u8], ticket: u32) -> Result<i32> {
+    let mut reply = Reply::new(&mut []);
     if transaction == 0 {
-        port.with_account(account, |store, account| store.keys(account, prefix, &mut sink))
-    } else {
-        port.transaction(transaction)?.keys(prefix, &mut sink)
+        port.with_account(account, |store, account| store.keys(account, prefix, &mut |key| reply.push_key(key)))?;
+        return Ok(reply.finish(port));
     }
+    let open = port.transaction(transaction)?;
+    let granted = open.transaction.lock_family(prefix, open.limits(ticket), || {
+        let (inbox, transaction, prefix) = (port.inbox().clone(), Arc::clone(&open.transaction), prefix.to_vec());
+        Box::new(move |outcome| {
+            let mut reply = Reply::new(&mut []);
+            let listed = outcome.and_then(|()| transaction.keys(&prefix, &mut |key| reply.push_key(key)));
+            inbox.settle(ticket, listed.map(|()| Payload::Answer(reply.into_bytes())));
+        })
+    })?;
+    if granted == Granted::Later {
+        return Ok(super::READ_WAITS);
+    }
+    open.transaction.keys(prefix, &mut |key| reply.push_key(key))?;
+    Ok(reply.finish(port))
 }
 
 pub(super) fn set(port: &Port, account: i32, transaction: i32, ops: &[u8], ticket: u32) -> Result<i32> {
+    let mut completion = || port.inbox().completion(ticket);
     if transaction == 0 {
-        port.with_account(account, |store, account| applied(store.set(account, ops, &mut || port.inbox().completion(ticket))))
+        port.with_open_account(account, |open| {
+            let limits = limits(open.lock_timeout_ms, ticket);
+            accepted(open.store.set(&open.account, ops, port.domain(), limits, &mut completion))
+        })
     } else {
-        port.transaction(transaction)?.set(ops).map(|()| super::DONE)
+        let open = port.transaction(transaction)?;
+        accepted(open.transaction.set(ops, open.limits(ticket), &mut completion))
     }
+}
+
+pub(super) fn save_creds(port: &Port, transaction: i32, ops: &[u8], ticket: u32) -> Result<i32> {
+    let open = port.transaction(transaction)?;
+    accepted(open.transaction.save_creds(ops, open.limits(ticket), &mut || port.inbox().completion(ticket)))
+}
+
+const LOCKS_AT_COMMIT: u32 = 1 << 16;
+const INDEPENDENT: u32 = 1 << 17;
+const LAST_RESORT: u32 = 1 << 18;
+
+pub(super) fn begin(
+    port: &Port,
+    account: i32,
+    around: i32,
+    label: Option<&str>,
+    records: &[u8],
+    settings: u32,
+    ticket: u32,
+) -> Result<i32> {
+    let records = parse_keys(records)?;
+    let around = if around == 0 { None } else { Some(port.transaction(around)?) };
+    let (begun, lock_timeout_ms) = port.with_open_account(account, |open| {
+        let start = Start {
+            around: around.as_ref().map(|around| &around.transaction),
+            label,
+            records: &records,
+            settings: Settings {
+                read_locks: ReadLocks(settings as u16),
+                locks_at_commit: settings & LOCKS_AT_COMMIT != 0,
+                independent: settings & INDEPENDENT != 0,
+                last_resort: settings & LAST_RESORT != 0,
+            },
+            domain: port.domain(),
+            limits: limits(open.lock_timeout_ms, ticket),
+            ..Start::new(&open.store, &open.account)
+        };
+        Ok((Transaction::begin(start, || port.inbox().completion(ticket))?, open.lock_timeout_ms))
+    })?;
+    let handle = port.insert_transaction(OpenTransaction { transaction: begun.transaction, lock_timeout_ms })?;
+    Ok(if begun.waits { -handle - 1 } else { handle })
+}
+
+/// Limits of the wait behind a ticket.
+pub(super) fn limits(lock_timeout_ms: u32, ticket: u32) -> Limits {
+    let timeout = Some(u64::from(lock_timeout_ms)).filter(|timeout| *timeout > 0).map(Duration::from_millis);
+    Limits { deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)), token: ticket }
 }

@@ -14,11 +14,18 @@
 //! The graph has no circle between calls. One can come into being only where an owner, `a`, begins to wait. Let D be `a` and
 //! everything that it waits for by hard edges alone, and U all that wait for `a` by edges of either kind. If there is no hard
 //! circle, then **each wait of a member of D behind one of U is turned round**: who must end before `a` can go on goes before who
-//! waits for `a` anyway. That costs the one that is passed nothing, and closes no other circle: from D nothing leads to U any
-//! more, from outside U nothing ever did, and all new edges start in U.
+//! waits for `a` anyway. That costs the one that is passed nothing, and closes no other circle. From D nothing leads to U any
+//! more, and from outside U nothing ever did. A new edge starts at a member of U, or inside one, where others get only through
+//! that member. It leads into D; or, where a wait of `a` itself goes before, to an owner around `a`, for which that member waits
+//! already.
+//!
+//! An owner also begins to wait when a request for many keys comes to its next one, in the middle of the call that let it go on.
+//! So the wait that a call has just begun may be refused for a circle that another one closes in that call.
 //!
 //! Nothing else makes a circle. A grant replaces edges to a wait by edges to the same owner as a holder. A wait that is preferred
-//! (see `rules`) over one that came before it gives that one an edge into a tree that it waits for already.
+//! (see `rules`) over one that came before it gives that one an edge into a tree that it waits for already. An end takes locks and
+//! waits away; where an independent owner goes on after it, what it is preferred to by a lock that goes is turned round first, so
+//! that no order changes.
 //!
 //! The victim is the waiting owner if it holds a lock of the circle itself, else the nearest owner around it that does; where that
 //! lock is held by a relative, the nearest owner around both, since only its end frees that lock.
@@ -185,7 +192,7 @@ impl<K: LockKey> Table<K> {
     }
 
     /// Makes `wait` go before `before`.
-    fn turn_round(&mut self, wait: u32, before: u32) {
+    pub(super) fn turn_round(&mut self, wait: u32, before: u32) {
         let arrival_of = |wait: u32| self.waits.get(wait).map(|wait| wait.arrival);
         let (Some(mine), Some(other)) = (arrival_of(wait), arrival_of(before)) else { return };
         if let Some(found) = self.waits.get_mut(before)

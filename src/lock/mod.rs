@@ -42,6 +42,8 @@ mod table;
 mod types;
 mod waits;
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -54,7 +56,7 @@ pub use self::section::Section;
 pub use self::snapshot::{HolderView, LockView, WaiterView};
 pub use self::table::Table;
 pub use self::types::{Acquired, Begin, Callback, Deadlock, Ending, Limits, Mode, OwnerId, Reason, Refusal, WaitId};
-use self::waits::Goal;
+use self::waits::{Clock, Goal};
 
 /// Locks by key.
 ///
@@ -127,29 +129,28 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         limits: Limits,
         callback: impl FnOnce() -> Callback<K>,
     ) -> Acquired<K> {
-        self.change(|table| {
-            let at = match table.ready(owner) {
-                Ok(at) => at,
-                Err(doom) => return Acquired::Refused(doom.refusal()),
-            };
-            match table.take(at, key, mode) {
-                None => Acquired::Now,
-                Some(entry) => table.wait_for_each(at, (entry, mode), VecDeque::new(), limits, callback),
-            }
-        })
+        self.change(|table| table.acquire(owner, Cow::Borrowed(key), mode, limits, callback))
     }
 
     /// Takes many locks one after the other in the order of their keys, waiting at each that is not free: one call, one outcome.
     ///
     /// Where it is refused, the owner keeps what it has taken until it ends. A key that is given twice is taken once, in the
-    /// stronger mode. `callback` is as in [`Self::acquire`].
+    /// stronger mode. A list of one key costs what [`Self::acquire`] costs, without a copy of the key. `callback` is as there.
     pub fn acquire_sorted(
         &self,
         owner: OwnerId,
-        mut keys: Vec<(K, Mode)>,
+        keys: impl IntoIterator<Item = (K, Mode)>,
         limits: Limits,
         callback: impl FnOnce() -> Callback<K>,
     ) -> Acquired<K> {
+        let mut keys = keys.into_iter();
+        if keys.size_hint() == (1, Some(1))
+            && let Some((key, mode)) = keys.next()
+        {
+            // One key needs no list.
+            return self.change(|table| table.acquire(owner, Cow::Owned(key), mode, limits, callback));
+        }
+        let mut keys: Vec<(K, Mode)> = keys.collect();
         // The stronger mode of a key comes first, and the second one is dropped.
         keys.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(&one.1)));
         keys.dedup_by(|second, first| second.0 == first.0);
@@ -158,9 +159,10 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
                 Ok(at) => at,
                 Err(doom) => return Acquired::Refused(doom.refusal()),
             };
+            let now: Clock = LazyCell::new(Instant::now);
             let mut rest = VecDeque::from(keys);
             while let Some((key, mode)) = rest.pop_front() {
-                if let Some(entry) = table.take(at, &key, mode) {
+                if let Some(entry) = table.take(at, Cow::Owned(key), mode, &now) {
                     return table.wait_for_each(at, (entry, mode), rest, limits, callback);
                 }
             }
@@ -177,7 +179,7 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         domain: u32,
         mut keys: Vec<K>,
         limits: Limits,
-        callback: impl FnOnce() -> Callback<K>,
+        callback: impl FnOnce(OwnerId) -> Callback<K>,
     ) -> (OwnerId, Acquired<K>) {
         keys.sort_unstable();
         keys.dedup();
@@ -188,41 +190,36 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
                 owner.id
             });
             let now = Instant::now();
-            let entries: Vec<u32> = keys.iter().map(|key| table.find_or_create(key)).collect();
+            let entries: Vec<u32> = keys.into_iter().map(|key| table.find_or_create(Cow::Owned(key))).collect();
             let blocked = entries.iter().position(|entry| table.would_block(owner, Mode::Exclusive, *entry));
             let Some(witness) = blocked else {
                 entries.into_iter().for_each(|entry| table.hold(entry, owner, Mode::Exclusive, now));
                 return (id, Acquired::Now);
             };
-            let wait = table.new_wait(owner, Mode::Exclusive, Goal::All, now, limits.deadline);
+            let wait = table.new_wait(owner, Mode::Exclusive, Goal::All, now, limits);
             table.enqueue(wait, entries);
             if let Some(found) = table.waits.get_mut(wait) {
                 found.witness = witness;
             }
             // Nobody waits for an owner that holds nothing and whose wait is the last in line: there is nothing to put in order.
-            (id, table.begin_wait(wait, callback))
+            (id, table.begin_wait(wait, || callback(id)))
         })
     }
 
     /// Whether nothing that overlaps these keys is held or waited for.
-    pub fn is_free<'a>(&self, keys: impl IntoIterator<Item = &'a K>) -> bool
-    where
-        K: 'a,
-    {
+    pub fn is_free(&self, keys: impl IntoIterator<Item = K>) -> bool {
         self.if_free(keys, || ()).is_some()
     }
 
     /// Does some work that no lock stands against, without creating locks: check and work are one step.
     ///
-    /// Gives `None`, and has not done the work, where anything that overlaps these keys is held or waited for.
+    /// Gives `None`, and has not done the work, where anything that overlaps these keys is held or waited for. Where no lock exists
+    /// at all, the keys are not looked at.
     ///
     /// # Concurrency
     /// The work runs inside the mutex: it must be short, must not wait and must not call the manager.
-    pub fn if_free<'a, R>(&self, keys: impl IntoIterator<Item = &'a K>, work: impl FnOnce() -> R) -> Option<R>
-    where
-        K: 'a,
-    {
-        self.table.enter(|table| keys.into_iter().all(|key| table.is_free(key)).then(work))
+    pub fn if_free<R>(&self, keys: impl IntoIterator<Item = K>, work: impl FnOnce() -> R) -> Option<R> {
+        self.table.enter(|table| (table.entries.len() == 0 || keys.into_iter().all(|key| table.is_free(&key))).then(work))
     }
 
     /// Ends an owner: refuses its waits, passes on or frees what it holds, and dooms what still runs inside it. Ending an owner
@@ -254,6 +251,26 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
             }
             None => false,
         })
+    }
+
+    /// Makes an independent owner an ordinary part of the one around it.
+    pub fn join(&self, owner: OwnerId) {
+        self.table.enter(|table| {
+            if let Some(at) = table.owner_at(owner)
+                && let Some(found) = table.owners.get_mut(at)
+            {
+                found.independent = false;
+            }
+        });
+    }
+
+    /// Gives up all waits of a thread that goes away: their callbacks are called with [`Refusal::Cancelled`].
+    pub fn cancel_domain(&self, domain: u32) {
+        self.change(|table| {
+            let is_of = |owner: u32| table.owners.get(owner).is_some_and(|owner| owner.domain == domain);
+            let waits: Vec<u32> = table.waits.iter().filter(|(_, wait)| is_of(wait.owner)).map(|(at, _)| at).collect();
+            waits.into_iter().for_each(|at| table.refuse(at, Refusal::Cancelled));
+        });
     }
 
     /// Ends all owners of a thread that is gone, and with them what runs inside them.
@@ -319,6 +336,24 @@ impl<K: LockKey> Table<K> {
         self.doom_of(at).map_or(Ok(at), Err)
     }
 
+    fn acquire(
+        &mut self,
+        owner: OwnerId,
+        key: Cow<'_, K>,
+        mode: Mode,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> Acquired<K> {
+        let at = match self.ready(owner) {
+            Ok(at) => at,
+            Err(doom) => return Acquired::Refused(doom.refusal()),
+        };
+        match self.take(at, key, mode, &LazyCell::new(Instant::now)) {
+            None => Acquired::Now,
+            Some(entry) => self.wait_for_each(at, (entry, mode), VecDeque::new(), limits, callback),
+        }
+    }
+
     /// Queues for a lock that was not free, and then for the rest.
     fn wait_for_each(
         &mut self,
@@ -328,7 +363,7 @@ impl<K: LockKey> Table<K> {
         limits: Limits,
         callback: impl FnOnce() -> Callback<K>,
     ) -> Acquired<K> {
-        let wait = self.new_wait(owner, mode, Goal::Each(rest), Instant::now(), limits.deadline);
+        let wait = self.new_wait(owner, mode, Goal::Each(rest), Instant::now(), limits);
         self.enqueue(wait, vec![entry]);
         if let Some(refusal) = self.put_in_order(owner, wait) {
             self.refuse(wait, refusal);

@@ -50,6 +50,7 @@ pub(super) struct Owner {
     pub(super) waits: Vec<u32>,
     pub(super) domain: u32,
     pub(super) last_resort: bool,
+    pub(super) independent: bool,
     /// Made by `acquire_all`; it takes no other locks.
     pub(super) plain: bool,
     pub(super) doomed: Option<Doom>,
@@ -119,21 +120,25 @@ impl<K: LockKey> Table<K> {
         self.owners.get(at).filter(|owner| owner.id == id).map(|_| at)
     }
 
-    /// A new owner. Inside one that has ended or is doomed it is doomed from the start.
+    /// A new owner. Inside one that has ended or is doomed it is doomed from the start, or, where it is independent, part of what
+    /// still lives around that one.
     pub(super) fn begin(&mut self, begin: Begin) -> u32 {
-        let parent = begin.parent.map(|id| self.owner_at(id));
-        let around = parent.flatten().and_then(|at| self.owners.get(at));
-        let doomed = match (parent, around) {
-            (Some(None), _) => Some(Doom::Ended),
-            (_, Some(around)) => around.doomed,
-            _ => None,
-        };
+        let asked = begin.parent.map(|id| self.owner_at(id));
+        let (mut parent, mut doomed) = (asked.flatten(), (asked == Some(None)).then_some(Doom::Ended));
+        if begin.independent {
+            doomed = None;
+            while let Some(around) = parent.and_then(|at| self.owners.get(at)).filter(|around| around.doomed.is_some()) {
+                parent = around.parent;
+            }
+        }
+        let around = parent.and_then(|at| self.owners.get(at));
+        let doomed = doomed.or(around.and_then(|around| around.doomed));
         let (root, depth) = around.map_or((0, 0), |around| (around.root, around.depth + 1));
         self.serial += 1;
         let serial = self.serial;
         let at = self.owners.insert(Owner {
             id: OwnerId(0),
-            parent: parent.flatten(),
+            parent,
             root,
             depth,
             children: Vec::new(),
@@ -141,6 +146,7 @@ impl<K: LockKey> Table<K> {
             waits: Vec::new(),
             domain: begin.domain,
             last_resort: begin.last_resort,
+            independent: begin.independent,
             plain: false,
             doomed,
         });
@@ -150,7 +156,7 @@ impl<K: LockKey> Table<K> {
                 owner.root = at;
             }
         }
-        if let Some(around) = parent.flatten().and_then(|at| self.owners.get_mut(at)) {
+        if let Some(around) = parent.and_then(|at| self.owners.get_mut(at)) {
             around.children.push(at);
         }
         at
@@ -167,8 +173,59 @@ impl<K: LockKey> Table<K> {
         all
     }
 
-    /// Takes an owner and all inside it out of play: locks are free, waits refused.
+    /// What is independent inside an owner that is about to end or to be doomed goes on outside it.
+    fn move_independent(&mut self, around: u32) {
+        let Some(owner) = self.owners.get(around).filter(|owner| !owner.children.is_empty()) else { return };
+        let to = owner.parent;
+        let all = self.independent_inside(around);
+        // All of them before the first one moves: they keep their places among each other, too.
+        all.iter().for_each(|inner| self.keep_places(*inner));
+        all.into_iter().for_each(|inner| self.move_to(inner, to));
+    }
+
+    /// The outermost independent owners inside one.
+    fn independent_inside(&self, owner: u32) -> Vec<u32> {
+        let (mut found, mut open) = (Vec::new(), vec![owner]);
+        while let Some(at) = open.pop() {
+            for child in self.owners.get(at).into_iter().flat_map(|owner| &owner.children) {
+                let independent = self.owners.get(*child).is_some_and(|child| child.independent && child.doomed.is_none());
+                if independent { found.push(*child) } else { open.push(*child) }
+            }
+        }
+        found
+    }
+
+    /// Lets waits go on before those that they go before by a lock around them, also where that lock goes.
+    fn keep_places(&mut self, owner: u32) {
+        for at in self.family(owner) {
+            for wait in self.owners.get(at).map_or_else(Vec::new, |owner| owner.waits.clone()) {
+                self.passed(wait).into_iter().for_each(|before| self.turn_round(wait, before));
+            }
+        }
+    }
+
+    /// Moves an owner, with all inside it, to another place in its tree, or out of it.
+    fn move_to(&mut self, owner: u32, to: Option<u32>) {
+        let (root, depth) = to.and_then(|to| self.owners.get(to)).map_or((owner, 0), |to| (to.root, to.depth + 1));
+        let Some(found) = self.owners.get_mut(owner) else { return };
+        let (from, levels) = (std::mem::replace(&mut found.parent, to), found.depth - depth);
+        if let Some(from) = from.and_then(|from| self.owners.get_mut(from)) {
+            from.children.retain(|child| *child != owner);
+        }
+        if let Some(to) = to.and_then(|to| self.owners.get_mut(to)) {
+            to.children.push(owner);
+        }
+        for at in self.family(owner) {
+            if let Some(found) = self.owners.get_mut(at) {
+                found.root = root;
+                found.depth -= levels;
+            }
+        }
+    }
+
+    /// Takes an owner and all inside it out of play: locks are free, waits refused. What is independent inside it goes on outside.
     pub(super) fn doom(&mut self, owner: u32, doom: Doom) {
+        self.move_independent(owner);
         for at in self.family(owner) {
             let Some(found) = self.owners.get_mut(at) else { continue };
             if found.doomed.is_some() {
@@ -181,8 +238,9 @@ impl<K: LockKey> Table<K> {
         }
     }
 
-    /// Ends an owner. What still runs inside it is doomed.
+    /// Ends an owner. What still runs inside it is doomed, but for what is independent.
     pub(super) fn end(&mut self, at: u32, inherit: bool) {
+        self.move_independent(at);
         let Some(owner) = self.owners.get_mut(at) else { return };
         let (parent, children) = (owner.parent, std::mem::take(&mut owner.children));
         let waits = std::mem::take(&mut owner.waits);

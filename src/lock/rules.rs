@@ -79,6 +79,22 @@ impl<K: LockKey> Table<K> {
         any
     }
 
+    /// Waits that came before this one, and that it goes before all the same.
+    pub(super) fn passed(&self, wait: u32) -> Vec<u32> {
+        let mut passed = Vec::new();
+        for entry in self.waits.get(wait).into_iter().flat_map(|wait| &wait.at) {
+            let Some(mine) = self.request(wait, *entry) else { continue };
+            for at in self.overlapping(*entry).as_slice() {
+                let queue = self.entries.get(*at).into_iter().flat_map(|entry| entry.queue.iter().copied());
+                passed.extend(queue.filter(|other| {
+                    let other = self.request(*other, *at).filter(|other| other.arrival < mine.arrival);
+                    other.is_some_and(|other| self.goes_before(mine, other))
+                }));
+            }
+        }
+        passed
+    }
+
     /// Whether those who wait for a lock are served by arrival, without exception: nobody was turned round, and no holder, nor
     /// anything inside it, waits. Long lines are searched only where this is not so.
     fn is_by_arrival(&self, entry: u32) -> bool {
@@ -104,8 +120,11 @@ impl<K: LockKey> Table<K> {
         // In order of arrival, so the place is found by halving.
         let place = queue.partition_point(|other| self.waits.get(*other).is_some_and(|other| other.arrival < mine.arrival));
         let last = *queue.get(place.checked_sub(1)?)?;
-        let found = self.waits.get(last).filter(|found| found.mode == Mode::Exclusive && found.owner != mine.owner)?;
-        self.owners.get(found.owner).filter(|owner| owner.parent.is_none()).map(|_| last)
+        let found = self.waits.get(last).filter(|found| found.mode == Mode::Exclusive)?;
+        // An outermost owner waits for all that came before. It must be one that stands in the way: nobody waits behind an owner
+        // around it.
+        let outermost = self.owners.get(found.owner)?.parent.is_none();
+        (outermost && !is_within(&self.owners, mine.owner, found.owner)).then_some(last)
     }
 
     /// Whether `one` is to be granted before `other`, which then has to wait for its end.

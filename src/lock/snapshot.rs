@@ -43,6 +43,8 @@ pub struct WaiterView {
     pub domain: u32,
     /// How it wants the lock.
     pub mode: Mode,
+    /// The caller's number for the wait.
+    pub token: u32,
     /// Since when; for a request for many keys, since its first wait.
     pub age: Duration,
 }
@@ -64,7 +66,8 @@ impl<K: LockKey> Table<K> {
                 let Some(wait) = self.waits.get(*at) else { continue };
                 let Some(owner) = self.owners.get(wait.owner) else { continue };
                 let age = now.saturating_duration_since(wait.since);
-                let view = WaiterView { wait: wait.id, owner: owner.id, domain: owner.domain, mode: wait.mode, age };
+                let view =
+                    WaiterView { wait: wait.id, owner: owner.id, domain: owner.domain, mode: wait.mode, token: wait.token, age };
                 let is_relative = entry.holders.iter().any(|hold| is_within(&self.owners, wait.owner, hold.owner));
                 if is_relative { first.push(view) } else { later.push(view) }
             }

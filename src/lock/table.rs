@@ -1,5 +1,6 @@
 //! The locks that exist, by key, and which of them overlap.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
@@ -25,6 +26,10 @@ pub(super) struct Hold {
     pub(super) since: Instant,
 }
 
+/// Locks below one of an enclosing key.
+#[derive(Debug)]
+struct Below(HashSet<u32>);
+
 /// One lock. Exists while it is held or waited for.
 #[derive(Debug)]
 pub(super) struct Entry<K> {
@@ -33,8 +38,8 @@ pub(super) struct Entry<K> {
     pub(super) holders: Few<Hold>,
     /// Waits in order of arrival.
     pub(super) queue: VecDeque<u32>,
-    /// Locks below this one; kept for enclosing keys only.
-    below: HashSet<u32>,
+    /// Present for enclosing keys only, and apart, so that the others' entries are small.
+    below: Option<Box<Below>>,
 }
 
 /// A wait that has ended, and how.
@@ -115,23 +120,24 @@ impl<K: LockKey> Table<K> {
     }
 
     /// Number of the lock of a key, which exists from now on. The caller fills it or calls [`Self::drop_if_idle`].
-    pub(super) fn find_or_create(&mut self, key: &K) -> u32 {
-        let hash = self.hasher.hash_one(key);
-        if let Some(at) = self.find_hashed(hash, key) {
+    pub(super) fn find_or_create(&mut self, key: Cow<'_, K>) -> u32 {
+        let hash = self.hasher.hash_one(key.as_ref());
+        if let Some(at) = self.find_hashed(hash, &key) {
             return at;
         }
-        let encloses = key.encloses();
-        let mut entry = Entry { key: key.clone(), hash, holders: Few::default(), queue: VecDeque::new(), below: HashSet::new() };
-        if encloses {
+        let mut below = None;
+        if key.encloses() {
             // The one look through the table that spares every record's lock from counting itself in its family.
-            entry.below = self.entries.iter().filter(|(_, other)| is_below(&other.key, key)).map(|(at, _)| at).collect();
+            let all = self.entries.iter().filter(|(_, other)| is_below(&other.key, &key)).map(|(at, _)| at);
+            below = Some(Box::new(Below(all.collect())));
             self.enclosing += 1;
         }
+        let entry = Entry { key: key.into_owned(), hash, holders: Few::default(), queue: VecDeque::new(), below };
         let at = self.entries.insert(entry);
         let entries = &self.entries;
         self.index.insert_unique(hash, at, |at| entries.get(*at).map_or(0, |entry| entry.hash));
-        self.for_enclosing(at, |entry, at| {
-            entry.below.insert(at);
+        self.for_enclosing(at, |below, at| {
+            below.insert(at);
         });
         at
     }
@@ -143,8 +149,8 @@ impl<K: LockKey> Table<K> {
             return;
         }
         let hash = entry.hash;
-        self.for_enclosing(at, |entry, at| {
-            entry.below.remove(&at);
+        self.for_enclosing(at, |below, at| {
+            below.remove(&at);
         });
         if let Ok(found) = self.index.find_entry(hash, |other| *other == at) {
             found.remove();
@@ -158,16 +164,16 @@ impl<K: LockKey> Table<K> {
         }
     }
 
-    fn for_enclosing(&mut self, at: u32, mut work: impl FnMut(&mut Entry<K>, u32)) {
+    fn for_enclosing(&mut self, at: u32, mut work: impl FnMut(&mut HashSet<u32>, u32)) {
         if self.enclosing == 0 {
             return;
         }
         let mut key = self.entries.get(at).and_then(|entry| entry.key.parent());
         while let Some(around) = key {
             if let Some(found) = self.find(&around)
-                && let Some(entry) = self.entries.get_mut(found)
+                && let Some(below) = self.entries.get_mut(found).and_then(|entry| entry.below.as_mut())
             {
-                work(entry, at);
+                work(&mut below.0, at);
             }
             key = around.parent();
         }
@@ -190,16 +196,13 @@ impl<K: LockKey> Table<K> {
                 all.extend(self.find(&around));
                 key = around.parent();
             }
-            all.extend(&entry.below);
+            all.extend(entry.below.iter().flat_map(|below| &below.0));
         }
         Overlap::Many(all)
     }
 
     /// Whether nothing that overlaps a key is held or waited for.
     pub(super) fn is_free(&self, key: &K) -> bool {
-        if self.entries.len() == 0 {
-            return true;
-        }
         if self.find(key).is_some() || (key.encloses() && self.entries.iter().any(|(_, entry)| is_below(&entry.key, key))) {
             return false;
         }

@@ -40,6 +40,11 @@ pub struct Begin {
     pub domain: u32,
     /// Becomes a deadlock's victim only where no other waiting owner of the circle can.
     pub last_resort: bool,
+    /// Lives on where an owner around it is doomed or ends: its work does not depend on theirs.
+    ///
+    /// It may take what they hold, as every owner inside them. In the wait-for graph it counts as their part all the same: a
+    /// circle may be seen where it would have ended in time, but none is missed.
+    pub independent: bool,
 }
 
 /// What happens to the locks of an owner that ends.
@@ -105,4 +110,6 @@ pub struct Deadlock<K> {
 pub struct Limits {
     /// Instant from which [`super::LockManager::expire`] refuses the wait.
     pub deadline: Option<Instant>,
+    /// The caller's number for the wait, for those who look at [`super::LockManager::snapshot`].
+    pub token: u32,
 }

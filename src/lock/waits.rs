@@ -1,12 +1,17 @@
 //! Waits: how they queue, are granted and end.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::key::LockKey;
 use super::owners::{Doom, join_id, place_of};
 use super::table::{Hold, Table};
-use super::types::{Callback, Mode, Refusal, WaitId};
+use super::types::{Callback, Limits, Mode, Refusal, WaitId};
+
+/// The time, read where it is first asked for, and once.
+pub(super) type Clock = LazyCell<Instant>;
 
 /// What a wait is for.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(super) struct Wait<K> {
     pub(super) passes: Vec<u64>,
     pub(super) since: Instant,
     pub(super) deadline: Option<Instant>,
+    /// The caller's number for it.
+    pub(super) token: u32,
     /// Absent while the request that may become this wait is still being decided.
     pub(super) callback: Option<Callback<K>>,
     /// How it ended, where that was before it got its callback.
@@ -47,7 +54,8 @@ impl<K: LockKey> Table<K> {
     }
 
     /// A wait that stands in no queue yet.
-    pub(super) fn new_wait(&mut self, owner: u32, mode: Mode, goal: Goal<K>, since: Instant, deadline: Option<Instant>) -> u32 {
+    pub(super) fn new_wait(&mut self, owner: u32, mode: Mode, goal: Goal<K>, since: Instant, limits: Limits) -> u32 {
+        let Limits { deadline, token } = limits;
         self.serial += 1;
         let serial = self.serial;
         let wait = self.waits.insert(Wait {
@@ -61,6 +69,7 @@ impl<K: LockKey> Table<K> {
             passes: Vec::new(),
             since,
             deadline,
+            token,
             callback: None,
             done: None,
         });
@@ -241,6 +250,7 @@ impl<K: LockKey> Table<K> {
 
     /// Takes the next keys of a wait for many, until one is not free.
     pub(super) fn advance(&mut self, wait: u32) -> Option<Refusal<K>> {
+        let now: Clock = LazyCell::new(Instant::now);
         loop {
             let found = self.waits.get_mut(wait)?;
             let Goal::Each(rest) = &mut found.goal else { return None };
@@ -250,15 +260,15 @@ impl<K: LockKey> Table<K> {
                 return None;
             };
             found.mode = mode;
-            if let Some(at) = self.take(owner, &key, mode) {
+            if let Some(at) = self.take(owner, Cow::Owned(key), mode, &now) {
                 self.enqueue(wait, vec![at]);
                 return self.put_in_order(owner, wait);
             }
         }
     }
 
-    /// Takes a lock that is free for an owner; gives the lock to queue for where it is not.
-    pub(super) fn take(&mut self, owner: u32, key: &K, mode: Mode) -> Option<u32> {
+    /// Takes a lock that is free for an owner; gives the lock to queue for where it is not. The clock is read where it is taken.
+    pub(super) fn take(&mut self, owner: u32, key: Cow<'_, K>, mode: Mode, now: &Clock) -> Option<u32> {
         let at = self.find_or_create(key);
         let is_known = self.entries.get(at).is_some_and(|entry| !entry.holders.is_empty() || !entry.queue.is_empty());
         if is_known || self.has_enclosing() {
@@ -270,7 +280,7 @@ impl<K: LockKey> Table<K> {
                 return Some(at);
             }
         }
-        self.hold(at, owner, mode, Instant::now());
+        self.hold(at, owner, mode, **now);
         if is_known || self.has_enclosing() {
             // Those inside its owner go before strangers now.
             self.touch(at);

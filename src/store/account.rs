@@ -1,13 +1,43 @@
 //! One account of a cask, as its handles see it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Tells an account from every other one, one of the same name that was dropped included.
+#[derive(Debug, Clone)]
+pub struct AccountId {
+    number: u64,
+    name: Arc<str>,
+}
+
+impl AccountId {
+    /// An id that no account has had.
+    #[must_use]
+    pub fn new(name: Arc<str>) -> Self {
+        // One sequence for all threads: they share accounts.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), name }
+    }
+
+    /// The number that tells it from others.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Name of the account in its cask.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
 /// An account: one WhatsApp identity. All handles made before a drop share it; a handle made after has another.
 #[derive(Debug)]
 pub struct Account {
-    name: Arc<str>,
+    id: AccountId,
     /// Held for reading while a batch is handed to the backend, so that none follows a drop in the log.
     dropped: RwLock<bool>,
 }
@@ -20,14 +50,20 @@ pub struct Entered<'a>(#[allow(dead_code)] RwLockReadGuard<'a, bool>);
 impl Account {
     /// An account that was not dropped.
     #[must_use]
-    pub const fn new(name: Arc<str>) -> Self {
-        Self { name, dropped: RwLock::new(false) }
+    pub fn new(name: Arc<str>) -> Self {
+        Self { id: AccountId::new(name), dropped: RwLock::new(false) }
+    }
+
+    /// What tells it from others.
+    #[must_use]
+    pub const fn id(&self) -> &AccountId {
+        &self.id
     }
 
     /// Its name in the cask.
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
-        &self.name
+        self.id.name()
     }
 
     /// Refuses the handles of a dropped account; keeps it from being dropped as long as the result lives.
@@ -36,11 +72,7 @@ impl Account {
     /// `Dropped`.
     pub fn enter(&self) -> Result<Entered<'_>> {
         let dropped = self.dropped.read().unwrap_or_else(PoisonError::into_inner);
-        if *dropped {
-            let message = format!("account {} was dropped; take a new handle with cask.account()", self.name);
-            return Err(Error::new(ErrorKind::Dropped, message).with_text("account", &*self.name));
-        }
-        Ok(Entered(dropped))
+        if *dropped { Err(self.dropped_error()) } else { Ok(Entered(dropped)) }
     }
 
     /// Refuses the handles of a dropped account.
@@ -49,6 +81,14 @@ impl Account {
     /// `Dropped`.
     pub fn check(&self) -> Result<()> {
         self.enter().map(|_| ())
+    }
+
+    /// What the handles of a dropped account are refused with.
+    #[must_use]
+    pub fn dropped_error(&self) -> Error {
+        let name = self.name();
+        Error::new(ErrorKind::Dropped, format!("account {name} was dropped; take a new handle with cask.account()"))
+            .with_text("account", &**name)
     }
 
     /// Marks the account as dropped, once no batch is being handed over, or takes that back where the drop failed. Says

@@ -1,6 +1,12 @@
 //! Casks and accounts: what is open in this process, and what callers may do with it.
 
 mod account;
+mod flat;
+mod inspect;
+mod live;
+mod lock_name;
+mod naming;
+mod plain;
 pub mod registry;
 mod transaction;
 
@@ -13,20 +19,15 @@ use dashmap::DashMap;
 use crate::backend::file::index::ACCOUNT_TABLE_SHARDS;
 use crate::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::{LockKey, LockManager};
-use crate::record::{MAX_ACCOUNT_BYTES, Op, check_batch, check_key};
+use crate::lock::LockManager;
+use crate::record::{MAX_ACCOUNT_BYTES, Op, check_key};
 
-pub use self::account::Account;
-pub use self::transaction::{Begun, Transaction};
-
-/// Identifies a label's lock: the account, and the label in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LabelKey {
-    account: Arc<str>,
-    label: Box<str>,
-}
-
-impl LockKey for LabelKey {}
+pub use self::account::{Account, AccountId};
+pub use self::inspect::{LockInfo, Party};
+pub use self::live::Live;
+pub use self::lock_name::{LockKind, LockName, ReadLocks};
+pub use self::plain::Accepted;
+pub use self::transaction::{Begun, Granted, Settings, Start, Transaction};
 
 /// One open cask: its records, its accounts and its locks. Shared by all handles, in all threads.
 #[derive(Debug)]
@@ -35,7 +36,8 @@ pub struct Store {
     path: Option<PathBuf>,
     backend: Arc<dyn Backend>,
     accounts: DashMap<Arc<str>, Arc<Account>>,
-    labels: LockManager<LabelKey>,
+    locks: LockManager<LockName>,
+    live: Live,
 }
 
 /// A number that JavaScript holds exactly, with room to count on.
@@ -54,7 +56,14 @@ impl Store {
         // those of a second copy of the addon included.
         static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(random_start()));
         let uid = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { uid, path, backend, accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS), labels: LockManager::default() }
+        Self {
+            uid,
+            path,
+            backend,
+            accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS),
+            locks: LockManager::default(),
+            live: Live::default(),
+        }
     }
 
     /// A number no other store of this process has had.
@@ -75,10 +84,16 @@ impl Store {
         &*self.backend
     }
 
-    /// Locks held by transactions.
+    /// Its locks.
     #[must_use]
-    pub const fn labels(&self) -> &LockManager<LabelKey> {
-        &self.labels
+    pub const fn lock_manager(&self) -> &LockManager<LockName> {
+        &self.locks
+    }
+
+    /// Its transactions that have not ended.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        &self.live
     }
 
     /// A handle to an account. Nothing is stored before its first write.
@@ -121,18 +136,6 @@ impl Store {
         self.backend.get_at_once(account.name(), keys, sink)
     }
 
-    /// Applies one atomic batch.
-    pub fn set(&self, account: &Account, ops: &[u8], completion: &mut dyn FnMut() -> Completion) -> Applied {
-        if let Err(error) = check_batch(ops) {
-            return Applied::Now(Err(error));
-        }
-        match account.enter() {
-            Ok(_) if ops.is_empty() => Applied::Now(Ok(())),
-            Ok(_entered) => self.backend.apply(Batch { account: account.name(), ops, fence: 0 }, completion),
-            Err(error) => Applied::Now(Err(error)),
-        }
-    }
-
     /// Keys that start with `prefix`.
     ///
     /// # Errors
@@ -142,13 +145,17 @@ impl Store {
         self.backend.keys(account.name(), prefix, sink)
     }
 
-    /// Removes an account's creds and records. Its handles are refused from now on, those made later are not.
+    /// Removes an account's creds and records. Its handles are refused and its transactions doomed from now on, those made later
+    /// are not.
     pub fn drop_account(self: &Arc<Self>, account: &Arc<Account>, completion: &mut dyn FnMut() -> Completion) -> Applied {
         let mut ops = Vec::with_capacity(1);
         Op::Drop.pack(&mut ops);
         // Marked first: what is written through an old handle must not follow the drop in the log.
         if !account.mark_dropped(true) {
             return Applied::Now(account.check());
+        }
+        for transaction in self.live.of_account(account) {
+            transaction.doom(account.dropped_error());
         }
         let (store, kept) = (Arc::downgrade(self), Arc::clone(account));
         let undo = move |outcome: &Result<()>| {

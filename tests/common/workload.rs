@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
-use baileys_cask::backend::{Applied, Backend, Completion};
-use baileys_cask::store::{Store, Transaction};
+use baileys_cask::backend::{Backend, Completion};
+use baileys_cask::lock::Limits;
+use baileys_cask::store::{Accepted, Start, Store, Transaction};
 
 use super::disk::{Disk, Event, Note};
 use super::drive::{self, Started};
@@ -124,31 +125,42 @@ impl Run {
 }
 
 fn transact(store: &Arc<Store>, account: &str, parts: &[Changes]) {
-    let no_wait = || -> Completion { panic!("nobody else holds the label") };
     let account = store.account(account).unwrap();
-    let outer = Transaction::begin(store, &account, None, Some("label"), no_wait).unwrap().transaction;
+    let begin = |around: Option<&Arc<Transaction>>| {
+        let start = Start { around, label: Some("label"), ..Start::new(store, &account) };
+        Transaction::begin(start, || panic!("nobody else holds the label")).unwrap().transaction
+    };
+    let outer = begin(None);
     for (position, part) in parts.iter().enumerate() {
         if position % 2 == 0 {
-            outer.set(&part.pack()).unwrap();
+            stage(&outer, &part.pack()).unwrap();
         } else {
-            let inner = Transaction::begin(store, &account, Some(&outer), Some("label"), no_wait).unwrap().transaction;
-            inner.set(&part.pack()).unwrap();
+            let inner = begin(Some(&outer));
+            stage(&inner, &part.pack()).unwrap();
             commit(&inner);
         }
     }
     commit(&outer);
 }
 
+/// Stages a batch that nothing stands against.
+pub fn stage(transaction: &Arc<Transaction>, ops: &[u8]) -> baileys_cask::error::Result<()> {
+    match transaction.set(ops, Limits::default(), &mut || panic!("nobody else holds the records")) {
+        Accepted::Now(outcome) => outcome,
+        waits => panic!("{waits:?}"),
+    }
+}
+
 /// Commits and waits.
 pub fn commit(transaction: &Arc<Transaction>) {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let applied = transaction.commit(&mut || -> Completion {
+    let applied = transaction.commit(Limits::default(), &mut || -> Completion {
         let sender = sender.clone();
         Box::new(move |outcome| drop(sender.send(outcome)))
     });
     match applied {
-        Applied::Now(outcome) => outcome.unwrap(),
-        Applied::Later => receiver.recv_timeout(super::disk::PATIENCE).unwrap().unwrap(),
+        Accepted::Now(outcome) => outcome.unwrap(),
+        Accepted::Queued | Accepted::Waits => receiver.recv_timeout(super::disk::PATIENCE).unwrap().unwrap(),
     }
 }
 

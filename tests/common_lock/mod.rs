@@ -1,7 +1,10 @@
 //! The rules of the lock manager once more, as plainly as they can be said: flat lists, no indexes, everything computed anew.
 //!
-//! Quadratic and worse. What the manager does is compared with this; what both do is checked by [`Reference::completes`], which
-//! knows neither graph nor queue: it ends owners one by one, and sees whether all can end.
+//! Quadratic and worse. What the manager does is compared with this; what both do is checked by a search that knows neither graph
+//! nor queue: it ends owners one by one. It must find an order in which all can end after every step ([`Reference::completes`]),
+//! and none in which the owner of a refused wait can, each time one is refused. That is asked at that moment, and not of the
+//! state before the call: within one call, waits that were let past others go on to their next keys, and what they then hold and
+//! want is part of the deadlock.
 
 use std::collections::BTreeSet;
 
@@ -51,6 +54,7 @@ pub struct RefOwner {
     pub doomed: Option<u32>,
     pub plain: bool,
     pub last_resort: bool,
+    pub independent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +103,41 @@ pub struct Reference {
 }
 
 impl Reference {
-    pub fn begin(&mut self, parent: Option<usize>, last_resort: bool) -> usize {
+    pub fn begin(&mut self, mut parent: Option<usize>, last_resort: bool, independent: bool) -> usize {
+        if independent {
+            parent = parent.and_then(|parent| self.around(parent).into_iter().find(|at| self.owners[*at].doomed.is_none()));
+        }
         let around = parent.map(|parent| self.owners[parent].clone());
         let doomed = around.as_ref().and_then(|around| if around.ended { Some(0) } else { around.doomed });
+        let doomed = doomed.filter(|_| !independent);
         let parent = parent.filter(|_| !around.is_some_and(|around| around.ended));
-        self.owners.push(RefOwner { parent, doomed, last_resort, ..RefOwner::default() });
+        self.owners.push(RefOwner { parent, doomed, last_resort, independent, ..RefOwner::default() });
         self.owners.len() - 1
+    }
+
+    pub fn join(&mut self, owner: usize) {
+        self.owners[owner].independent = false;
+    }
+
+    /// What is independent inside an owner goes on outside it, and before those that it went before.
+    fn move_independent(&mut self, from: usize) {
+        let goes_on = |at: usize| at != from && self.owners[at].independent && self.owners[at].doomed.is_none();
+        let outermost = |at: &usize| {
+            goes_on(*at)
+                && self.around(*at).into_iter().take_while(|at| *at != from).all(|around| around == *at || !goes_on(around))
+        };
+        let moved: Vec<usize> = self.members(from).into_iter().filter(outermost).collect();
+        let mut turns = Vec::new();
+        for wait in self.waits.iter().filter(|wait| moved.iter().any(|inner| self.within(wait.owner, *inner))) {
+            for other in self.waits.iter().filter(|other| other.arrival < wait.arrival) {
+                if wait.at.iter().any(|key| other.at.iter().any(|theirs| self.goes_before(wait, *key, other, *theirs))) {
+                    turns.push((wait.id, other.id));
+                }
+            }
+        }
+        turns.into_iter().for_each(|(wait, before)| self.turn_round(wait, before));
+        let to = self.owners[from].parent;
+        moved.into_iter().for_each(|inner| self.owners[inner].parent = to);
     }
 
     pub fn around(&self, owner: usize) -> Vec<usize> {
@@ -206,13 +239,18 @@ impl Reference {
 
     /// Whether some order of grants lets every owner end well. Knows what is held and wanted, and Moss's rules; no graph.
     pub fn completes(&self) -> bool {
-        let left = (0..self.owners.len()).filter(|at| !self.owners[*at].ended).collect();
-        self.clone().completes_from(left, &mut BTreeSet::new())
+        self.can_end(None)
     }
 
-    fn completes_from(mut self, mut left: BTreeSet<usize>, failed: &mut BTreeSet<BTreeSet<usize>>) -> bool {
+    /// Whether some order of grants lets this owner end well, or all of them.
+    fn can_end(&self, wanted: Option<usize>) -> bool {
+        let left = (0..self.owners.len()).filter(|at| !self.owners[*at].ended).collect();
+        self.clone().can_end_from(wanted, left, &mut BTreeSet::new())
+    }
+
+    fn can_end_from(mut self, wanted: Option<usize>, mut left: BTreeSet<usize>, failed: &mut BTreeSet<BTreeSet<usize>>) -> bool {
         loop {
-            if left.is_empty() {
+            if wanted.map_or(left.is_empty(), |wanted| !left.contains(&wanted)) {
                 return true;
             }
             let can_end = |at: &usize| {
@@ -238,7 +276,7 @@ impl Reference {
                 let (mut then, mut fewer) = (self.clone(), left.clone());
                 fewer.remove(&at);
                 then.end_well(at);
-                if then.completes_from(fewer, failed) {
+                if then.can_end_from(wanted, fewer, failed) {
                     return true;
                 }
             }
@@ -275,6 +313,8 @@ impl Reference {
             if hard[owner][owner] {
                 let inside = |at: usize| at == owner || (hard[owner][at] && hard[at][owner]);
                 let (wait, end) = self.victim(&edges, inside, new);
+                let refused = self.wait_mut(wait).owner;
+                assert!(!self.can_end(Some(refused)), "{refused} is refused for nothing: {end:?}");
                 if wait == new {
                     return Some(end);
                 }
@@ -415,7 +455,7 @@ impl Reference {
     }
 
     pub fn acquire_all(&mut self, keys: &[Key]) -> (usize, Result<usize, End>) {
-        let owner = self.begin(None, false);
+        let owner = self.begin(None, false, false);
         self.owners[owner].plain = true;
         let wait = self.new_wait(owner, Vec::new());
         self.arrivals += 1;
@@ -437,6 +477,7 @@ impl Reference {
     }
 
     fn doom_inner(&mut self, owner: usize, reason: u32) {
+        self.move_independent(owner);
         let end = if reason == 0 { End::Ended } else { End::Doomed(reason) };
         for at in self.members(owner) {
             if self.owners[at].doomed.is_none() {
@@ -457,6 +498,7 @@ impl Reference {
         if self.owners[owner].ended {
             return;
         }
+        self.move_independent(owner);
         for at in 0..self.owners.len() {
             if self.owners[at].parent == Some(owner) && !self.owners[at].ended {
                 self.doom_inner(at, 0);

@@ -265,6 +265,35 @@ impl FileBackend {
         }
     }
 
+    /// Encodes a batch.
+    fn with_frame<T>(&self, batch: Batch<'_>, work: impl FnOnce(&mut Vec<u8>) -> Result<T>) -> Result<T> {
+        self.check_writable()?;
+        FRAME.with_borrow_mut(|frame| {
+            frame.clear();
+            frame.shrink_to(KEPT_BUFFER_BYTES);
+            if !frame::encode_batch(frame, batch.account, batch.ops) {
+                return Err(Error::internal("malformed operations in a batch"));
+            }
+            work(frame)
+        })
+    }
+
+    /// Alone, a batch is written right here; `None` where it has to be queued. It never overtakes one that is queued: those leave
+    /// the queue only under the append lock.
+    fn write_at_once(&self, frame: &mut [u8]) -> Option<Result<()>> {
+        if self.durability == Durability::Power || frame.len() > DIRECT_WRITE_BYTES {
+            return None;
+        }
+        let mut tail = self.tail.try_lock().ok()?;
+        if tail.closed || self.queued.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let outcome = self.commit_here(&mut tail, frame);
+        drop(tail);
+        self.schedule_tick();
+        Some(outcome)
+    }
+
     /// Writes one encoded batch on this thread and makes it visible.
     fn commit_here(&self, tail: &mut Tail, frame: &mut [u8]) -> Result<()> {
         let written = self.log.append(tail, frame);
@@ -401,33 +430,18 @@ impl Backend for FileBackend {
     }
 
     fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied {
-        if let Err(error) = self.check_writable() {
-            return Applied::Now(Err(error));
+        let applied = self.with_frame(batch, |frame| match self.write_at_once(frame) {
+            Some(outcome) => outcome.map(|()| Applied::Now(Ok(()))),
+            None => self.enqueue(batch, frame, completion).map(|()| Applied::Later),
+        });
+        applied.unwrap_or_else(|error| Applied::Now(Err(error)))
+    }
+
+    fn apply_at_once(&self, batch: Batch<'_>) -> Option<Result<()>> {
+        if self.durability == Durability::Power {
+            return None;
         }
-        FRAME.with_borrow_mut(|frame| {
-            frame.clear();
-            frame.shrink_to(KEPT_BUFFER_BYTES);
-            if !frame::encode_batch(frame, batch.account, batch.ops) {
-                return Applied::Now(Err(Error::internal("malformed operations in a batch")));
-            }
-            // Alone, a batch is written right here. It never overtakes one that is queued: those leave the queue only under
-            // the append lock.
-            if self.durability == Durability::Process
-                && frame.len() <= DIRECT_WRITE_BYTES
-                && let Ok(mut tail) = self.tail.try_lock()
-                && !tail.closed
-                && self.queued.load(Ordering::Acquire) == 0
-            {
-                let outcome = self.commit_here(&mut tail, frame);
-                drop(tail);
-                self.schedule_tick();
-                return Applied::Now(outcome);
-            }
-            match self.enqueue(batch, frame, completion) {
-                Ok(()) => Applied::Later,
-                Err(error) => Applied::Now(Err(error)),
-            }
-        })
+        self.with_frame(batch, |frame| Ok(self.write_at_once(frame))).unwrap_or_else(|error| Some(Err(error)))
     }
 
     fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {

@@ -92,3 +92,36 @@ fn a_sorted_request_that_closes_a_circle_on_its_way_is_told_so() {
     let deadlock = Deadlock { victim: two, keys: vec![Path("b"), Path("c")] };
     assert_eq!(bench.told(), [(two, Err(Refusal::Deadlock(Box::new(deadlock))))]);
 }
+
+#[test]
+fn a_wait_that_is_let_past_another_may_close_a_circle_with_its_next_key() {
+    for last_resort in [true, false] {
+        let bench = Bench::default();
+        let [outer, stranger] = bench.owners();
+        let child = bench.inside(outer);
+        let many = bench.locks.begin(Begin { last_resort, ..Begin::default() });
+        assert_eq!((bench.read(outer, "a"), bench.write(outer, "b"), bench.write(many, "c")), (Got::Now, Got::Now, Got::Now));
+        assert_eq!(bench.write(stranger, "a"), Got::Later);
+        let keys = vec![(Path("a"), Mode::Shared), (Path("b"), Mode::Exclusive)];
+        let acquired = bench.locks.acquire_sorted(many, keys, Limits::default(), bench.tell(many));
+        assert_eq!(got(acquired), Got::Later, "behind the stranger, who waits for the outer owner");
+        // The outer owner waits for its child, so this opens a circle: who waits for two keys goes before the stranger. But what
+        // it wants next is held by the outer owner. No order would have spared them that, whatever the first key alone allows.
+        let answer = bench.write(child, "c");
+        if last_resort {
+            assert_eq!((answer, bench.told()), (Got::Deadlock(outer, vec!["b", "c"]), vec![]));
+            bench.fail(outer);
+            assert_eq!(bench.granted(), [many]);
+            bench.end(many);
+            assert_eq!(bench.granted(), [stranger]);
+        } else {
+            let deadlock = Deadlock { victim: many, keys: vec![Path("b"), Path("c")] };
+            assert_eq!((answer, bench.told()), (Got::Later, vec![(many, Err(Refusal::Deadlock(Box::new(deadlock))))]));
+            bench.fail(many);
+            assert_eq!(bench.granted(), [child]);
+            bench.end(child);
+            bench.end(outer);
+            assert_eq!(bench.granted(), [stranger]);
+        }
+    }
+}

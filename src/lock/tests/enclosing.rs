@@ -32,8 +32,8 @@ fn an_exclusive_lock_on_an_account_excludes_everything_in_it() {
     assert_eq!(bench.write(clearer, "/acc"), Got::Now);
     assert_eq!((bench.read(reader, "/acc/fam/1"), bench.read(lister, "/acc/fam")), (Got::Later, Got::Later));
     assert_eq!(bench.write(elsewhere, "/acb/fam/1"), Got::Now);
-    assert!(!bench.locks.is_free(&[Path("/acc/fam/9")]), "nor is a plain set to go past it");
-    assert!(bench.locks.is_free(&[Path("/acd/fam/9")]));
+    assert!(!bench.locks.is_free([Path("/acc/fam/9")]), "nor is a plain set to go past it");
+    assert!(bench.locks.is_free([Path("/acd/fam/9")]));
     bench.end(clearer);
     assert_eq!(bench.granted(), [reader, lister]);
 }

@@ -85,7 +85,7 @@ fn a_wait_past_its_deadline_is_refused_and_the_next_deadline_given() {
     let start = Instant::now();
     let after = |secs| start + Duration::from_secs(secs);
     for (owner, secs) in [(soon, 10), (late, 20)] {
-        let limits = Limits { deadline: Some(after(secs)) };
+        let limits = Limits { deadline: Some(after(secs)), ..Limits::default() };
         assert!(matches!(bench.locks.acquire(owner, &Path("a"), Mode::Exclusive, limits, bench.tell(owner)), Acquired::Later(_)));
     }
     assert_eq!(bench.write(never, "a"), Got::Later);

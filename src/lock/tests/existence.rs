@@ -27,7 +27,7 @@ fn nothing_stays_behind_after_a_million_keys() {
         locks.end(owner, Ending::Release);
     }
     assert!(locks.is_empty() && locks.capacity() < 100, "{:?}, room for {}", locks.len(), locks.capacity());
-    let (set, acquired) = locks.acquire_all(0, (0..100_000).map(label).collect(), Limits::default(), never);
+    let (set, acquired) = locks.acquire_all(0, (0..100_000).map(label).collect(), Limits::default(), |_| never());
     assert_eq!((acquired, locks.len()), (Acquired::Now, (100_000, 1)));
     locks.end(set, Ending::Release);
     assert!(locks.is_empty() && locks.capacity() < 10_000, "{:?}, room for {}", locks.len(), locks.capacity());
@@ -54,9 +54,10 @@ fn a_snapshot_shows_holders_and_waiters_in_the_order_of_service() {
 fn work_is_done_only_where_nothing_is_held_or_waited_for() {
     let bench = Bench::default();
     let one = bench.owner();
-    assert_eq!(bench.locks.if_free(&[Path("a"), Path("b")], || 7), Some(7));
+    assert_eq!(bench.locks.if_free([Path("a"), Path("b")], || 7), Some(7));
+    assert_eq!(bench.locks.if_free(std::iter::from_fn(|| panic!("no lock exists: nothing to compare")), || 7), Some(7));
     assert_eq!(bench.read(one, "b"), Got::Now);
-    assert_eq!(bench.locks.if_free(&[Path("a"), Path("b")], || panic!()), None::<()>);
+    assert_eq!(bench.locks.if_free([Path("a"), Path("b")], || panic!()), None::<()>);
     assert_eq!(bench.locks.len(), (1, 1), "looking creates nothing");
 }
 
@@ -87,14 +88,43 @@ fn lock_speed() {
         assert_eq!(locks.acquire(owner, key, Mode::Exclusive, Limits::default(), never), Acquired::Now);
         locks.end(owner, Ending::Release);
     };
+    let many = |keys: &[Label]| {
+        let owner = locks.begin(Begin::default());
+        let keys = keys.iter().map(|key| (key.clone(), Mode::Exclusive)).collect::<Vec<_>>();
+        assert_eq!(locks.acquire_sorted(owner, keys, Limits::default(), never), Acquired::Now);
+        locks.end(owner, Ending::Release);
+    };
+    report("is one key free of no locks", ROUNDS, &mut |n| {
+        assert!(locks.is_free(keys[n as usize % 1000..][..1].iter().cloned()))
+    });
+    report("are 1000 keys free of no locks", ROUNDS / 100, &mut |_| assert!(locks.is_free(keys.iter().cloned())));
+    report("begin + end", ROUNDS, &mut |_| locks.end(locks.begin(Begin::default()), Ending::Release));
     report("begin + acquire + end", ROUNDS, &mut |n| once(&keys[n as usize % 1000]));
+    report("begin + one key sorted + end", ROUNDS, &mut |n| many(&keys[n as usize % 1000..][..1]));
+    report("begin + ten keys sorted + end", ROUNDS / 10, &mut |n| many(&keys[n as usize % 990..][..10]));
+    let outer = locks.begin(Begin::default());
+    locks.acquire(outer, &keys[0], Mode::Exclusive, Limits::default(), never);
+    report("begin + acquire + end inside an owner", ROUNDS, &mut |_| {
+        let owner = locks.begin(Begin { parent: Some(outer), ..Begin::default() });
+        assert_eq!(locks.acquire(owner, &keys[0], Mode::Exclusive, Limits::default(), never), Acquired::Now);
+        locks.end(owner, Ending::Inherit);
+    });
+    locks.end(outer, Ending::Release);
+    report("an owner with one inside that takes a key", ROUNDS, &mut |n| {
+        let outer = locks.begin(Begin::default());
+        let owner = locks.begin(Begin { parent: Some(outer), ..Begin::default() });
+        let key = &keys[n as usize % 1000];
+        assert_eq!(locks.acquire(owner, key, Mode::Exclusive, Limits::default(), never), Acquired::Now);
+        locks.end(owner, Ending::Inherit);
+        locks.end(outer, Ending::Release);
+    });
     let others: Vec<OwnerId> = (0..10_000).map(|_| locks.begin(Begin::default())).collect();
     for (n, owner) in others.iter().enumerate() {
         locks.acquire(*owner, &label(1_000_000 + n as u32), Mode::Exclusive, Limits::default(), never);
     }
     report("the same beside 10,000 locks", ROUNDS, &mut |n| once(&keys[n as usize % 1000]));
     report("snapshot of 10,000 locks", 100, &mut |_| drop(locks.snapshot()));
-    report("is one key free", ROUNDS, &mut |n| assert!(locks.is_free(&keys[n as usize % 1000..][..1])));
+    report("is one key free", ROUNDS, &mut |n| assert!(locks.is_free(keys[n as usize % 1000..][..1].iter().cloned())));
     let tell = || -> Callback<Label> { Box::new(|_| ()) };
     for waiting in [64, 1000] {
         let mut owners: VecDeque<OwnerId> = (0..waiting).map(|_| locks.begin(Begin::default())).collect();

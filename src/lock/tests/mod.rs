@@ -6,6 +6,7 @@ mod deadlocks;
 mod enclosing;
 mod endings;
 mod existence;
+mod independent;
 mod nesting;
 mod order;
 
@@ -80,14 +81,15 @@ impl Bench {
     }
 
     pub(super) fn sorted(&self, owner: OwnerId, keys: &[&'static str]) -> Got {
-        let keys = keys.iter().map(|key| (Path(key), Mode::Exclusive)).collect();
+        let keys = keys.iter().map(|key| (Path(key), Mode::Exclusive));
         got(self.locks.acquire_sorted(owner, keys, Limits::default(), self.tell(owner)))
     }
 
     /// A plain set. It is told of by the number 0.
     pub(super) fn all(&self, keys: &[&'static str]) -> (OwnerId, Got) {
         let keys = keys.iter().copied().map(Path).collect();
-        let (owner, acquired) = self.locks.acquire_all(0, keys, Limits::default(), self.tell(OwnerId(0)));
+        let tell = self.tell(OwnerId(0));
+        let (owner, acquired) = self.locks.acquire_all(0, keys, Limits::default(), |_| tell());
         (owner, got(acquired))
     }
 

@@ -132,13 +132,13 @@ fn sorted_requests_take_keys_in_order_and_are_told_once() {
     let [one, two, many] = bench.owners();
     assert_eq!((bench.write(one, "a"), bench.write(two, "c")), (Got::Now, Got::Now));
     assert_eq!(bench.sorted(many, &["c", "b", "a", "d"]), Got::Later);
-    assert!(bench.locks.is_free(&[Path("b"), Path("d")]), "it waits at the first that is not free");
+    assert!(bench.locks.is_free([Path("b"), Path("d")]), "it waits at the first that is not free");
     bench.end(one);
     assert_eq!(bench.granted(), []);
-    assert!(!bench.locks.is_free(&[Path("b")]));
+    assert!(!bench.locks.is_free([Path("b")]));
     bench.end(two);
     assert_eq!(bench.granted(), [many]);
-    assert!(!bench.locks.is_free(&[Path("d")]));
+    assert!(!bench.locks.is_free([Path("d")]));
 }
 
 #[test]
@@ -150,4 +150,21 @@ fn a_grant_does_not_let_its_owner_past_one_for_which_it_waits_elsewhere() {
     assert_eq!((bench.read(outer, "a"), bench.read(other, "a"), bench.write(outer, "a")), (Got::Later, Got::Later, Got::Later));
     bench.end(holder);
     assert_eq!(bench.granted(), [outer, other], "had outer got more than its first request, each would wait for the other");
+}
+
+#[test]
+fn a_child_in_line_behind_its_parent_is_not_overtaken_by_another_child() {
+    let bench = Bench::default();
+    let [outer, holder, before] = bench.owners();
+    let (one, two) = (bench.inside(outer), bench.inside(outer));
+    assert_eq!((bench.read(holder, "a"), bench.read(holder, "b")), (Got::Now, Got::Now));
+    // The child waits for those before its parent in the line, but not for its parent, which waits for all its children.
+    assert_eq!((bench.write(before, "a"), bench.write(outer, "a"), bench.write(one, "a")), (Got::Later, Got::Later, Got::Later));
+    assert_eq!((bench.write(one, "b"), bench.read(two, "b")), (Got::Later, Got::Later));
+    bench.end(holder);
+    assert_eq!(bench.granted(), [before, one]);
+    bench.end(before);
+    assert_eq!(bench.granted(), [outer, one]);
+    bench.end(one);
+    assert_eq!(bench.granted(), [two]);
 }

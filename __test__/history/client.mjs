@@ -1,0 +1,316 @@
+/** Carries out one client's plan against a store and records what happened. */
+import { decode, encode } from './encoding.mjs'
+import { pause } from './pause.mjs'
+import { FAMILIES, IDS } from './plan.mjs'
+import { Recorder } from './recorder.mjs'
+
+/** Work that fails because its plan says so. */
+class Planned extends Error {}
+
+export const recordOf = (account, family, id) => JSON.stringify([account, family, id])
+export const CREDS_ID = 'creds'
+
+export class Client {
+  #accounts
+  #recorder
+  /** What runs without anybody waiting for it. */
+  #left = new Set()
+  /** Errors that were judged where they came up first. */
+  #judged = new WeakSet()
+  /** Errors that no store should give here. */
+  unexpected = []
+
+  /** @param {{ [name: string]: { keys, loadCreds?, saveCreds? } }} accounts */
+  constructor(name, accounts, clock) {
+    this.#accounts = accounts
+    this.#recorder = new Recorder(name, clock)
+  }
+
+  get transactions() {
+    return this.#recorder.transactions
+  }
+
+  async run(steps) {
+    for (const step of steps) {
+      await pause(step.pause)
+      await this.#outside(step)
+    }
+    // Work of transactions that were given up goes on for a while.
+    while (this.#left.size > 0) await Promise.all(this.#left)
+  }
+
+  // ---- outside of transactions --------------------------------------------------------------------------
+  async #outside(step) {
+    const { keys, loadCreds, saveCreds } = this.#accounts[step.account]
+    switch (step.do) {
+      case 'transaction':
+        return this.#transaction(step).catch(() => {})
+      case 'get':
+        return this.#plain(step, level => this.#get(level, step.account, keys, step))
+      case 'set':
+        return this.#plain(step, level => this.#set(level, step.account, keys, step.batch))
+      case 'list':
+        return this.#listOutside(step, keys)
+      case 'loadCreds':
+        return this.#plain(step, level => this.#recorder.read(level, loadCreds, creds => [[recordOf(step.account, CREDS_ID, CREDS_ID), decode('creds', creds)]]))
+      case 'saveCreds':
+        return this.#plain(step, level => this.#writeCreds(level, step.account, saveCreds))
+      default:
+        throw new Error(`unknown step: ${step.do}`)
+    }
+  }
+
+  /** A call by itself is a short transaction. */
+  async #plain(step, call, { isExpected = () => false, ...properties } = {}) {
+    const level = this.#recorder.begin({ is: `plain ${step.do}`, ...properties })
+    try {
+      // A plain call commits at once: nothing is known of it between its begin and its end.
+      level.ready = level.begin
+      await call(level)
+      this.#recorder.end(level, 'committed')
+    } catch (error) {
+      this.#recorder.end(level, 'aborted', error)
+      this.#judge(error, step, isExpected)
+      throw error
+    }
+  }
+
+  /** Ids are as of the call and each value is committed when it is reached: every record is read by itself. */
+  async #listOutside(step, keys) {
+    const begin = this.#recorder.begin({ is: 'plain list' })
+    const found = new Map()
+    try {
+      for await (const [id, value] of keys.list(step.family)) found.set(id, value)
+      this.#recorder.end(begin, 'committed')
+    } catch (error) {
+      this.#recorder.end(begin, 'aborted', error)
+      return this.#judge(error, step, () => false)
+    }
+    for (const id of IDS) {
+      const level = this.#recorder.begin({ is: 'one of a plain list' })
+      level.operations.push({ kind: 'read', record: recordOf(step.account, step.family, id), value: decode(step.family, found.get(id)), begin: begin.begin, end: begin.end })
+      this.#recorder.end(level, 'committed')
+      Object.assign(level, { begin: begin.begin, ready: begin.begin, end: begin.end })
+    }
+    return undefined
+  }
+
+  // ---- calls --------------------------------------------------------------------------------------------
+  #get(level, account, store, { family, ids }) {
+    return this.#recorder.read(level, () => store.get(family, ids), found => ids.map(id => [recordOf(account, family, id), decode(family, found[id])]))
+  }
+
+  #list(level, account, store, { family }) {
+    const collect = async () => {
+      const found = {}
+      for await (const [id, value] of store.list(family)) found[id] = value
+      return found
+    }
+    return this.#recorder.read(level, collect, found => IDS.map(id => [recordOf(account, family, id), decode(family, found[id])]))
+  }
+
+  /** Writes new versions to registers, all in one batch. */
+  #set(level, account, store, batch) {
+    const data = {}
+    const values = []
+    for (const [family, ids] of Object.entries(batch)) {
+      data[family] = {}
+      for (const id of ids) {
+        const value = [this.#recorder.version()]
+        data[family][id] = encode(family, value)
+        values.push([recordOf(account, family, id), value])
+      }
+    }
+    return this.#recorder.write(level, values, () => store.set(data))
+  }
+
+  #writeCreds(level, account, write) {
+    const value = [this.#recorder.version()]
+    return this.#recorder.write(level, [[recordOf(account, CREDS_ID, CREDS_ID), value]], () => write(encode('creds', value)))
+  }
+
+  /** Reads lists, waits a little, and writes them with a version more. */
+  async #append(level, account, store, step) {
+    const { family, ids } = step
+    const read = await this.#get(level, account, store, step)
+    await pause(step.between)
+    const values = read.map(([record, value]) => [record, [...value, this.#recorder.version()]])
+    const data = { [family]: Object.fromEntries(ids.map((id, i) => [id, encode(family, values[i][1])])) }
+    await this.#recorder.write(level, values, () => store.set(data))
+  }
+
+  // ---- transactions -------------------------------------------------------------------------------------
+  async #transaction(step, outer) {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#attempt(step, outer)
+      } catch (error) {
+        if (!error.retryable || attempt >= step.retries) throw error
+        await pause('turn')
+      }
+    }
+  }
+
+  async #attempt(step, outer) {
+    const account = step.elsewhere ? other(outer.account) : outer?.account ?? step.account
+    const parent = around(outer, account)
+    const level = this.#recorder.begin({
+      label: step.label, isolation: step.isolation, account,
+      ...parent && { parent: parent.level.id, nested: step.nested ?? 'join' },
+    })
+    const scope = { level, account, outer, parent, step, tx: undefined, isOver: false, hasFailed: false, credsStaged: false }
+    const options = {
+      ...step.isolation && { isolation: step.isolation },
+      ...step.nested && { nested: step.nested },
+      ...step.timeoutMs && { timeoutMs: step.timeoutMs },
+      ...step.abortAfter && { signal: this.#signalAfter(step.abortAfter) },
+    }
+    const work = tx => this.#goOn(this.#work(step, scope, tx))
+    const store = step.handle && parent === outer && outer?.tx ? outer.tx : this.#accounts[account].keys
+    try {
+      await (step.records ? store.transactWith({ records: step.records }, work, options) : store.transaction(work, step.label, options))
+      this.#recorder.end(level, 'committed')
+      if (parent && scope.credsStaged) parent.credsStaged = true
+    } catch (error) {
+      this.#recorder.end(level, 'aborted', error)
+      this.#judge(error, step, error => isExpected(error, scope))
+      throw error
+    } finally {
+      scope.isOver = true
+      if (scope.tx?.joined) level.nested = 'join'
+    }
+  }
+
+  async #work(step, scope, tx) {
+    scope.tx = tx
+    scope.store = step.handle && tx ? tx : this.#accounts[scope.account].keys
+    try {
+      for (const inner of step.work) {
+        await pause(inner.pause)
+        await this.#inside(inner, scope)
+      }
+      if (step.fails) throw new Planned('on purpose')
+    } catch (error) {
+      scope.hasFailed = true
+      throw error
+    } finally {
+      this.#recorder.ready(scope.level)
+    }
+  }
+
+  async #inside(step, scope) {
+    const { level, account, store } = scope
+    switch (step.do) {
+      case 'get':
+        return this.#get(level, account, store, step)
+      case 'append':
+        return this.#append(level, account, store, step)
+      case 'set':
+        return this.#set(level, account, store, step.batch)
+      case 'list':
+        return this.#list(level, account, store, step)
+      case 'setCreds':
+        scope.credsStaged = true
+        return this.#writeCreds(level, account, scope.tx.setCreds)
+      case 'saveCreds':
+        return this.#saveCredsInside(step, scope)
+      case 'detached':
+        return void this.#goOn(this.#detached(step, scope)).catch(() => {})
+      case 'siblings':
+        return throwFirst(await Promise.allSettled(step.transactions.map(async inner => {
+          await pause(inner.pause)
+          await this.#nested(inner, scope)
+        })))
+      case 'transaction':
+        if (step.isAwaited === false) return void this.#goOn(this.#nested(step, scope)).catch(() => {})
+        return this.#nested(step, scope)
+      default:
+        throw new Error(`unknown step: ${step.do}`)
+    }
+  }
+
+  async #nested(step, scope) {
+    try {
+      await this.#transaction(step, scope)
+    } catch (error) {
+      if (!step.isCaught) throw error
+    }
+  }
+
+  /** Commits at once, whatever becomes of the transaction around it; unless creds wait there for the end, and then it is another matter. */
+  async #saveCredsInside(step, scope) {
+    for (let at = scope; at; at = at.parent) if (at.credsStaged) return
+    await this.#plain(step, saved => this.#writeCreds(saved, scope.account, this.#accounts[scope.account].saveCreds), {
+      parent: scope.level.id, nested: 'independent', isExpected: error => isExpected(error, scope),
+    })
+  }
+
+  /** A write by work that nobody awaited: of the innermost transaction that still runs, or by itself. It may be refused, not dropped. */
+  async #detached(step, scope) {
+    await pause(step.after)
+    const { keys } = this.#accounts[scope.account]
+    for (let at = scope; at; at = at.parent) {
+      if (at.tx?.isInTransaction()) return this.#set(at.level, scope.account, keys, step.batch)
+    }
+    return this.#plain(step, level => this.#set(level, scope.account, keys, step.batch), { isExpected: error => isExpected(error, scope) })
+  }
+
+  #signalAfter(kind) {
+    const controller = new AbortController()
+    this.#goOn(pause(kind).then(() => controller.abort(new Planned('given up on purpose'))))
+    return controller.signal
+  }
+
+  #goOn(promise) {
+    const settled = promise.then(() => {}, () => {}).finally(() => this.#left.delete(settled))
+    this.#left.add(settled)
+    return promise
+  }
+
+  #judge(error, step, isExpected) {
+    if (this.#judged.has(error)) return
+    this.#judged.add(error)
+    if (!isExpected(error)) this.unexpected.push({ error, step })
+  }
+}
+
+const other = account => (account === 'a' ? 'b' : 'a')
+
+/** The nearest transaction of an account around a scope that has not ended: work may outlive its own. */
+function around(scope, account) {
+  for (let at = scope; at; at = at.outer) if (at.account === account && !at.isOver && (at.tx?.isInTransaction() ?? true)) return at
+  return undefined
+}
+
+function throwFirst(outcomes) {
+  const failed = outcomes.find(({ status }) => status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+/** Whether a store may give this error inside of these transactions. */
+function isExpected(error, scope) {
+  const scopes = []
+  for (let at = scope; at; at = at.outer) scopes.push(at)
+  switch (error.code) {
+    case 'ERR_CASK_DEADLOCK':
+      return true
+    case 'ERR_CASK_TRANSACTION_TIMEOUT':
+      return scopes.some(({ step }) => step.timeoutMs)
+    case 'ERR_CASK_ABORTED':
+      return scopes.some(({ step }) => step.abortAfter)
+    case 'ERR_CASK_TRANSACTION_ENDED':
+      return scopes.some(({ isOver, hasFailed }) => isOver || hasFailed)
+    default:
+      return error instanceof Planned
+  }
+}
+
+/** Which records there are, and of what kind. */
+export function kindsOf(accounts) {
+  const kinds = {}
+  for (const account of accounts) {
+    kinds[recordOf(account, CREDS_ID, CREDS_ID)] = 'register'
+    for (const family of FAMILIES) for (const id of IDS) kinds[recordOf(account, family, id)] = id.startsWith('l') ? 'list' : 'register'
+  }
+  return kinds
+}

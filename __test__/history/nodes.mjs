@@ -1,0 +1,121 @@
+/**
+ * Who belongs together. Levels that joined make one node, which commits or not as a whole; an independent child is a node of its
+ * own, related to the nodes around it.
+ */
+
+/** What a record is before anybody wrote it. */
+export const INITIAL = '(initial)'
+
+/** The version that a value shows. */
+export const shown = value => value.at(-1) ?? INITIAL
+
+class Forest {
+  #levels
+  #nodes = new Map()
+  /** By version: who wrote it, where, and what the whole value was. */
+  writes = new Map()
+  /** All levels, whatever became of them. */
+  levels = []
+  /** Nodes that committed, and only those. */
+  committed = []
+
+  constructor(history) {
+    const transactions = history.transactions.map(level => ({ ...level }))
+    this.#levels = new Map(transactions.map(level => [level.id, level]))
+    for (const level of transactions) {
+      for (const operation of level.operations) if (operation.kind === 'write') this.writes.set(shown(operation.value), { level, operation })
+    }
+    this.#settleUnknown(transactions)
+    this.levels = transactions
+    this.#waitForChildren()
+    for (const level of transactions) this.nodeOf(level).levels.push(level)
+    for (const node of this.#nodes.values()) this.#fill(node)
+    this.committed = [...this.#nodes.values()].filter(({ status }) => status === 'committed')
+  }
+
+  parentOf(level) {
+    return level.parent === undefined ? undefined : this.#levels.get(level.parent)
+  }
+
+  joined(level) {
+    return level.parent !== undefined && level.nested !== 'independent'
+  }
+
+  /** The level that decides over this one. */
+  rootOf(level) {
+    let root = level
+    while (this.joined(root)) root = this.parentOf(root)
+    return root
+  }
+
+  nodeOf(level) {
+    const root = this.rootOf(level)
+    if (!this.#nodes.has(root.id)) {
+      this.#nodes.set(root.id, {
+        id: root.id, root, status: root.status, begin: root.begin, ready: root.ready, end: root.end,
+        levels: [], operations: [], finals: new Map(), related: new Set(),
+      })
+    }
+    return this.#nodes.get(root.id)
+  }
+
+  /** Whether what a level wrote has taken effect. */
+  isCommitted(level) {
+    for (let at = level; ; at = this.parentOf(at)) {
+      if (at.status !== 'committed') return false
+      if (!this.joined(at)) return true
+    }
+  }
+
+  writerOf(version) {
+    const write = this.writes.get(version)
+    return write && !write.operation.refused && this.isCommitted(write.level) ? this.nodeOf(write.level) : undefined
+  }
+
+  areRelated(a, b) {
+    return a.related.has(b.id) || b.related.has(a.id)
+  }
+
+  /** Reads of a node that saw what others wrote. */
+  outerReads(node) {
+    return node.operations.filter(({ kind, value }) => kind === 'read' && this.writerOf(shown(value)) !== node)
+  }
+
+  /** What nobody was told the outcome of has happened if somebody saw it, and need not have if nobody did. */
+  #settleUnknown(transactions) {
+    const seen = new Set(transactions.flatMap(level => level.operations.flatMap(({ kind, value }) => value.filter(version => {
+      const write = this.writes.get(version)
+      return write && (kind === 'read' || write.level !== level) && this.rootOf(write.level) !== this.rootOf(level)
+    }))))
+    for (const level of transactions) {
+      if (level.status !== 'unknown' || this.joined(level)) continue
+      const family = transactions.filter(other => this.rootOf(other) === level)
+      const wasSeen = family.some(({ operations }) => operations.some(({ kind, value }) => kind === 'write' && seen.has(shown(value))))
+      level.status = wasSeen ? 'committed' : 'aborted'
+      level.ready ??= level.operations.at(-1)?.end ?? level.begin
+      level.end = Infinity
+    }
+  }
+
+  /** A commit waits for what runs inside: nobody is ready before. */
+  #waitForChildren() {
+    for (const level of this.levels) level.end ??= Infinity
+    for (const level of this.levels) level.ready ??= level.end
+    for (const level of this.levels) {
+      for (let at = this.parentOf(level); at; at = this.parentOf(at)) at.ready = Math.max(at.ready, Math.min(level.ready, at.end))
+    }
+  }
+
+  #fill(node) {
+    node.operations = node.levels
+      .filter(level => this.isCommitted(level))
+      .flatMap(level => level.operations.filter(({ refused }) => !refused).map(operation => ({ ...operation, level })))
+      .sort((a, b) => a.end - b.end)
+    for (const { kind, record, value } of node.operations) if (kind === 'write') node.finals.set(record, shown(value))
+    for (const level of node.levels) {
+      for (let at = this.parentOf(level); at; at = this.parentOf(at)) if (this.rootOf(at) !== node.root) node.related.add(this.rootOf(at).id)
+    }
+  }
+}
+
+export const makeForest = history => new Forest(history)

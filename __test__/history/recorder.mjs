@@ -1,0 +1,92 @@
+/**
+ * What happened, as the checker takes it.
+ *
+ * A history is `{ kinds, transactions }`. `kinds` names every record and whether it is a `'list'` (each write appends the writer's
+ * version to what was there) or a `'register'` (each write replaces it). A value is always a list of versions, oldest first; a
+ * register's has one. Every write has a version of its own, so that a value says who wrote it.
+ *
+ * A transaction is one level:
+ *   id, status      'committed', 'aborted' or 'unknown' as its own promise said; of a joined child, what it handed to its parent
+ *   begin, end      instants before the call and after its outcome; `ready`: when its work was done, before the commit began
+ *   parent, nested  the level around it, and whether it joined it (`'join'`) or stands by itself (`'independent'`)
+ *   isolation       `'label'`: what it read carries no claim
+ *   operations      `{ kind: 'read' | 'write', record, value, begin, end, refused }` in the order in which they were answered
+ */
+
+/** Counts instants. Over a shared buffer, the instants of several threads have one order. */
+export class Clock {
+  #ticks
+
+  constructor(buffer = new SharedArrayBuffer(4)) {
+    this.buffer = buffer
+    this.#ticks = new Int32Array(buffer)
+  }
+
+  now() {
+    return Atomics.add(this.#ticks, 0, 1) + 1
+  }
+}
+
+export class Recorder {
+  #clock
+  #name
+  #lastTransaction = 0
+  #lastVersion = 0
+  transactions = []
+
+  /** Names of transactions and versions begin with `name`: it must be the recorder's own over all threads. */
+  constructor(name, clock) {
+    this.#name = name
+    this.#clock = clock
+  }
+
+  version() {
+    return `${this.#name}.${++this.#lastVersion}`
+  }
+
+  begin(properties = {}) {
+    const level = { id: `T${this.#name}.${++this.#lastTransaction}`, status: 'unknown', ...properties, begin: this.#clock.now(), operations: [] }
+    this.transactions.push(level)
+    return level
+  }
+
+  /** The work is done; what comes now is the end. */
+  ready(level) {
+    level.ready ??= this.#clock.now()
+  }
+
+  end(level, status, error) {
+    this.ready(level)
+    level.status = status
+    if (error !== undefined) level.error = error?.code ?? String(error?.message ?? error)
+    level.end = this.#clock.now()
+  }
+
+  /** Runs a read; `valuesOf` gives record and value of everything that was found in its answer. */
+  async read(level, call, valuesOf) {
+    const begin = this.#clock.now()
+    const answer = await call()
+    const end = this.#clock.now()
+    const values = valuesOf(answer)
+    for (const [record, value] of values) level.operations.push({ kind: 'read', record, value, begin, end })
+    return values
+  }
+
+  /** Runs a write of several records. A refused one is remembered too: whatever shows of it was never to be seen. */
+  async write(level, values, call) {
+    const begin = this.#clock.now()
+    const operations = [...values].map(([record, value]) => ({ kind: 'write', record, value, begin, end: Infinity, refused: true }))
+    level.operations.push(...operations)
+    await call()
+    const end = this.#clock.now()
+    for (const operation of operations) Object.assign(operation, { end, refused: false })
+  }
+}
+
+/** One history out of those of several recorders. */
+export function merge(histories) {
+  return {
+    kinds: Object.assign({}, ...histories.map(({ kinds }) => kinds)),
+    transactions: histories.flatMap(({ transactions }) => transactions),
+  }
+}

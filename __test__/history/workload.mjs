@@ -1,0 +1,48 @@
+/**
+ * A random workload of several clients at once, against any store shaped like the one Baileys asks for. What they do depends
+ * on the seed alone; in which order it happens, on the store and the machine.
+ */
+import { Client, kindsOf } from './client.mjs'
+import { FAMILIES, IDS, makePlan } from './plan.mjs'
+import { Clock, merge } from './recorder.mjs'
+
+/**
+ * Runs the clients of a plan.
+ * @param {{ [name: string]: { keys, loadCreds?, saveCreds? } }} accounts
+ * @param {object[][]} plan
+ * @param {{ clock?: Clock, name?: string }} [options] `name` tells the clients of one thread from those of another
+ * @returns {Promise<{ history: object, unexpected: { error: Error, step: object }[] }>}
+ */
+export async function runClients(accounts, plan, { clock = new Clock(), name = '' } = {}) {
+  const clients = plan.map((_, i) => new Client(`${name}${i}`, accounts, clock))
+  await Promise.all(clients.map((client, i) => client.run(plan[i])))
+  return together(accounts, clients)
+}
+
+function together(accounts, clients) {
+  return {
+    history: merge([{ kinds: kindsOf(Object.keys(accounts)), transactions: [] }, ...clients.map(({ transactions }) => ({ kinds: {}, transactions }))]),
+    unexpected: clients.flatMap(({ unexpected }) => unexpected),
+  }
+}
+
+/** After all the rest: everything is read, every lock can be had, and everything is read once more. */
+export async function runFinal(accounts, { clock = new Clock(), features = {} } = {}) {
+  const client = new Client('final', accounts, clock)
+  const steps = Object.keys(accounts).flatMap(account => {
+    const step = { account, pause: 'none' }
+    const read = [...FAMILIES.map(family => ({ ...step, do: 'get', family, ids: IDS })), ...features.creds ? [{ ...step, do: 'loadCreds' }] : []]
+    const append = FAMILIES.map(family => ({ pause: 'none', between: 'none', do: 'append', family, ids: IDS.filter(id => id.startsWith('l')) }))
+    return [...read, { ...step, do: 'transaction', work: append, retries: 0 }, ...read]
+  })
+  await client.run(steps)
+  return together(accounts, [client])
+}
+
+/** All of it in one thread. */
+export async function runWorkload(accounts, { seed, ...options }) {
+  const clock = new Clock()
+  const parts = [await runClients(accounts, makePlan(seed, options), { clock })]
+  parts.push(await runFinal(accounts, { clock, features: options.features }))
+  return { history: merge(parts.map(({ history }) => history)), unexpected: parts.flatMap(({ unexpected }) => unexpected) }
+}

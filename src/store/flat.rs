@@ -1,0 +1,66 @@
+//! Work that ends a wait, done one after the other and not inside each other.
+//!
+//! What a granted lock lets go on may end another wait, and so on down a long line; inside each other they would fill the stack.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+type Job = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// Work that came while other work was done on this thread; `None` while none is.
+    static WAITING: RefCell<Option<VecDeque<Job>>> = const { RefCell::new(None) };
+}
+
+/// Does some work now, or, where other such work is being done on this thread, right after it.
+pub fn run(job: impl FnOnce() + 'static) {
+    let begins = WAITING.with_borrow_mut(|waiting| match waiting {
+        Some(waiting) => {
+            waiting.push_back(Box::new(job));
+            None
+        }
+        None => {
+            *waiting = Some(VecDeque::new());
+            Some(job)
+        }
+    });
+    let Some(job) = begins else { return };
+    let _done = Done;
+    job();
+    while let Some(next) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(VecDeque::pop_front)) {
+        next();
+    }
+}
+
+/// Leaves the thread ready for more, also after a panic.
+struct Done;
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        WAITING.with_borrow_mut(Option::take);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn work_that_makes_work_does_not_nest() {
+        fn step(left: u32, order: &Rc<RefCell<Vec<u32>>>) {
+            let order = Rc::clone(order);
+            super::run(move || {
+                order.borrow_mut().push(left);
+                if left > 0 {
+                    step(left - 1, &order);
+                    step(0, &order);
+                }
+            });
+        }
+        let order = Rc::default();
+        step(100_000, &order);
+        assert_eq!(order.borrow().len(), 200_001);
+        assert_eq!(order.borrow().first_chunk(), Some(&[100_000, 99_999, 0, 99_998]));
+    }
+}

@@ -1,0 +1,144 @@
+//! Batches outside of transactions. They take part as short transactions of their own: all their locks together or none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::lock_name::LockName;
+use super::transaction::expired;
+use super::{Account, Store, flat};
+use crate::backend::{Applied, Batch, Completion};
+use crate::error::{Error, Result};
+use crate::lock::{Acquired, Ending, Limits, OwnerId, Refusal};
+use crate::record::{Op, OpReader, check_batch, family_of};
+
+/// What became of a write by the time the call returned.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It ended on the calling thread; the completion was not asked for.
+    Now(Result<()>),
+    /// The backend has it; the completion will be called.
+    Queued,
+    /// It waits for locks; the completion will be called.
+    Waits,
+}
+
+impl From<Applied> for Accepted {
+    fn from(applied: Applied) -> Self {
+        match applied {
+            Applied::Now(outcome) => Self::Now(outcome),
+            Applied::Later => Self::Queued,
+        }
+    }
+}
+
+/// A batch with more records than this that has to wait locks their families.
+const MAX_RECORD_LOCKS: usize = 256;
+
+impl Store {
+    /// Applies one atomic batch. Where nothing stands against it, check and write are one step, and no lock comes into being.
+    pub fn set(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        ops: &[u8],
+        domain: u32,
+        limits: Limits,
+        completion: &mut dyn FnMut() -> Completion,
+    ) -> Accepted {
+        match self.set_at_once(account, ops) {
+            Ok(Some(outcome)) => return Accepted::Now(outcome),
+            Ok(None) => {}
+            Err(error) => return Accepted::Now(Err(error)),
+        }
+        let (owner, acquired) = self.locks.acquire_all(domain, names_of(account, ops), limits, |owner| {
+            let (store, account, ops, done) = (Arc::clone(self), Arc::clone(account), ops.to_vec(), completion());
+            Box::new(move |outcome| {
+                flat::run(move || match outcome {
+                    Ok(()) => complete(|completion| apply_then_end(&store, owner, &account, &ops, completion), done),
+                    Err(refusal) => {
+                        store.locks.end(owner, Ending::Release);
+                        done(Err(refused(&refusal)));
+                    }
+                });
+            })
+        });
+        match acquired {
+            Acquired::Now => apply_then_end(self, owner, account, ops, completion).into(),
+            Acquired::Later(_) => Accepted::Waits,
+            Acquired::Refused(refusal) => {
+                self.locks.end(owner, Ending::Release);
+                Accepted::Now(Err(refused(&refusal)))
+            }
+        }
+    }
+
+    fn set_at_once(&self, account: &Account, ops: &[u8]) -> Result<Option<Result<()>>> {
+        check_batch(ops)?;
+        let _entered = account.enter()?;
+        if ops.is_empty() {
+            return Ok(Some(Ok(())));
+        }
+        let names = OpReader::new(ops).flatten().map(|op| LockName::of(account.id(), op));
+        let batch = Batch { account: account.name(), ops, fence: 0 };
+        Ok(self.locks.if_free(names, || self.backend.apply_at_once(batch)).flatten())
+    }
+}
+
+/// The locks of a batch that has to wait, for a disk or for others.
+fn names_of(account: &Account, ops: &[u8]) -> Vec<LockName> {
+    let names: Vec<_> =
+        OpReader::new(ops).flatten().take(MAX_RECORD_LOCKS + 1).map(|op| LockName::of(account.id(), op)).collect();
+    if names.len() <= MAX_RECORD_LOCKS {
+        return names;
+    }
+    let families: BTreeSet<_> = OpReader::new(ops)
+        .flatten()
+        .map(|op| match op {
+            Op::Put { key, .. } | Op::Delete { key } => family_of(key)
+                .filter(|prefix| *prefix != crate::record::CREDS_KEY)
+                .map_or_else(|| LockName::of(account.id(), op), |prefix| LockName::family(account.id(), prefix)),
+            Op::Clear | Op::Drop => LockName::of(account.id(), op),
+        })
+        .collect();
+    families.into_iter().collect()
+}
+
+fn refused(refusal: &Refusal<LockName>) -> Error {
+    match refusal {
+        Refusal::Expired { key, waited } => expired(key, *waited),
+        // Its thread is going away: nobody hears this. It is no deadlock's victim and is inside of nothing.
+        _ => Error::closed(),
+    }
+}
+
+/// Applies a batch whose locks are held, and then ends their owner.
+pub(super) fn apply_then_end(
+    store: &Arc<Store>,
+    owner: OwnerId,
+    account: &Account,
+    ops: &[u8],
+    completion: &mut dyn FnMut() -> Completion,
+) -> Applied {
+    let applied = match account.enter() {
+        Ok(_entered) => store.backend.apply(Batch { account: account.name(), ops, fence: 0 }, &mut || {
+            let (store, done) = (Arc::clone(store), completion());
+            Box::new(move |outcome| {
+                store.locks.end(owner, Ending::Release);
+                done(outcome);
+            })
+        }),
+        Err(error) => Applied::Now(Err(error)),
+    };
+    if matches!(applied, Applied::Now(_)) {
+        store.locks.end(owner, Ending::Release);
+    }
+    applied
+}
+
+/// Does what may end now or later, and sees to it that `done` is called either way.
+pub(super) fn complete(work: impl FnOnce(&mut dyn FnMut() -> Completion) -> Applied, done: Completion) {
+    let mut done = Some(done);
+    let applied = work(&mut || done.take().unwrap_or_else(|| Box::new(|_| ())));
+    if let (Applied::Now(outcome), Some(done)) = (applied, done) {
+        done(outcome);
+    }
+}

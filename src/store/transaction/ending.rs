@@ -1,0 +1,122 @@
+//! How a transaction ends.
+
+use std::sync::Arc;
+
+use super::staged::Staged;
+use super::{Granted, State, Transaction};
+use crate::backend::{Applied, Batch, Completion};
+use crate::error::Result;
+use crate::lock::{Ending, Limits, Mode};
+use crate::store::lock_name::LockName;
+use crate::store::plain::{Accepted, complete};
+
+impl Transaction {
+    /// Commits: into the one around it, or as one batch. Locks are let go of when that has ended, well or not.
+    pub fn commit(self: &Arc<Self>, limits: Limits, completion: &mut dyn FnMut() -> Completion) -> Accepted {
+        match self.begin_commit(limits, completion) {
+            Ok(Granted::Now) => self.finish(completion).into(),
+            Ok(Granted::Later) => Accepted::Waits,
+            Err(error) => {
+                self.rollback();
+                let outcome = Err(error);
+                if self.inner().state == State::Committing {
+                    self.end(&outcome);
+                }
+                Accepted::Now(outcome)
+            }
+        }
+    }
+
+    fn begin_commit(self: &Arc<Self>, limits: Limits, completion: &mut dyn FnMut() -> Completion) -> Result<Granted> {
+        self.check_line()?;
+        let mut inner = self.inner();
+        self.check_running(&inner)?;
+        inner.state = State::Committing;
+        if !self.settings.locks_at_commit || inner.staged.is_empty() {
+            return Ok(Granted::Now);
+        }
+        let account = self.account.id();
+        let clear = inner.staged.is_cleared().then(|| LockName::account(account));
+        let records = inner.staged.writes().map(|(key, _)| LockName::record(account, key));
+        let names = clear.into_iter().chain(records).map(|name| (name, Mode::Exclusive)).collect();
+        drop(inner);
+        self.take_sorted(names, limits, || {
+            let (this, done) = (Arc::clone(self), completion());
+            Box::new(move |outcome| match outcome {
+                Ok(()) => complete(|completion| this.finish(completion), done),
+                Err(error) => {
+                    let outcome = Err(error);
+                    this.end(&outcome);
+                    done(outcome);
+                }
+            })
+        })
+    }
+
+    fn finish(self: &Arc<Self>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        let staged = std::mem::take(&mut self.inner().staged);
+        if self.heir().is_some() {
+            let outcome = self.pass_on(staged);
+            self.end(&outcome);
+            return Applied::Now(outcome);
+        }
+        self.write(&staged, completion)
+    }
+
+    fn pass_on(&self, staged: Staged) -> Result<()> {
+        let Some(heir) = self.heir() else { return Ok(()) };
+        heir.check_line()?;
+        let mut inner = heir.inner();
+        heir.check_running(&inner)?;
+        inner.staged.absorb(staged);
+        Ok(())
+    }
+
+    fn write(self: &Arc<Self>, staged: &Staged, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        if staged.is_empty() {
+            self.end(&Ok(()));
+            return Applied::Now(Ok(()));
+        }
+        let ops = staged.pack();
+        let entered = match self.account.enter() {
+            Ok(entered) => entered,
+            Err(error) => {
+                let outcome = Err(error);
+                self.end(&outcome);
+                return Applied::Now(outcome);
+            }
+        };
+        let batch = Batch { account: self.account.name(), ops: &ops, fence: 0 };
+        let applied = self.store.backend.apply(batch, &mut || {
+            let (inner, this) = (completion(), Arc::clone(self));
+            Box::new(move |outcome| {
+                this.end(&outcome);
+                inner(outcome);
+            })
+        });
+        drop(entered);
+        if let Applied::Now(outcome) = &applied {
+            self.end(outcome);
+        }
+        applied
+    }
+
+    fn end(&self, outcome: &Result<()>) {
+        self.inner().state = if outcome.is_ok() { State::Committed } else { State::RolledBack };
+        self.store.live.remove(self.owner);
+        let inherits = outcome.is_ok() && self.heir().is_some();
+        self.store.locks.end(self.owner, if inherits { Ending::Inherit } else { Ending::Release });
+    }
+
+    /// Undoes everything staged and lets go of the locks. Does nothing once commit has begun.
+    pub fn rollback(&self) {
+        let mut inner = self.inner();
+        if inner.state == State::Running {
+            inner.state = State::RolledBack;
+            inner.staged = Staged::default();
+            drop(inner);
+            self.store.live.remove(self.owner);
+            self.store.locks.end(self.owner, Ending::Release);
+        }
+    }
+}

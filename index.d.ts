@@ -381,5 +381,12 @@ export function openCask(options?: CaskOptions): Promise<Cask>
 export function attachCask(ref: Cask): Cask
 export function attachCask(ref: null | undefined): undefined
 export function attachCask(ref: Cask | string | null | undefined): Cask | undefined
+/**
+ * Hands a whole stock Baileys socket over to the cask's own transactions: `makeWASocket(withCask({ auth: state, ... }))`.
+ * `auth.keys` must be the keys of a cask themselves. Generic, so that the config keeps its type.
+ */
+export function withCask<C extends { auth: { creds: unknown; keys: unknown } }>(config: C): C
+/** Runs `work` outside of the transaction around this call, with all that begins in it: for handlers of events. */
+export function detached<T>(work: () => T): T
 /** Takes the place of Baileys' `useMultiFileAuthState`: give it a folder of its own, or an open cask. */
 export function useCaskAuthState(target: string | Cask, options?: AuthStateOptions): Promise<AuthState>

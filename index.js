@@ -3,5 +3,6 @@
 const { attachCask, openCask } = require('./js/open.js')
 const { useCaskAuthState } = require('./js/auth-state.js')
 const { CaskError } = require('./js/errors.js')
+const { withCask, detached } = require('./js/with-cask.js')
 
-module.exports = { openCask, attachCask, useCaskAuthState, CaskError }
+module.exports = { openCask, attachCask, useCaskAuthState, withCask, detached, CaskError }

@@ -5,6 +5,7 @@ const { around, running, writing } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
 const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
+const { brand } = require('./socket-keys.js')
 const { transact } = require('./transaction.js')
 const { checkWork, planFor, planWith } = require('./transaction-options.js')
 const { live } = require('./watch.js')
@@ -154,6 +155,7 @@ function makeKeys(account, ambient) {
       return begin(work, () => planWith(scope, options), keys.transactWith)
     }
   }
+  brand(keys, account)
   return keys
 }
 

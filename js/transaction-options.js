@@ -31,10 +31,11 @@ function readsOf(families) {
  * @property {number} settings
  * @property {AbortSignal | undefined} signal
  * @property {number} timeoutMs 0 for none
+ * @property {string | undefined} role of a socket's transaction: its own, or that of its repository
  */
 
 /** @type {Plan} */
-const PLAIN = Object.freeze({ label: undefined, records: undefined, settings: ALL_READS, signal: undefined, timeoutMs: 0 })
+const PLAIN = Object.freeze({ label: undefined, records: undefined, settings: ALL_READS, signal: undefined, timeoutMs: 0, role: undefined })
 
 /** @type {Record<string, (value: any, plan: Plan) => void>} */
 const OPTIONS = {

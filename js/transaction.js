@@ -34,6 +34,7 @@ class TransactionState {
     this.account = account
     this.around = around
     this.label = plan.label
+    this.role = plan.role
     this.isIndependent = (plan.settings & INDEPENDENT) !== 0 && around?.account === account
     this.hasJoined = false
     this.handle = 0

@@ -50,6 +50,9 @@ class TransactionState {
     /** How many calls it, or one inside it, has made. */
     this.calls = 0
     this.callsSeen = 0
+    /** When it got its first lock; times are on the clock of `performance.now()`. */
+    this.since = 0
+    /** The same, moved on by the time that does not count towards its limit. */
     this.heldSince = 0
     this.idleSince = 0
     this.lookedAt = 0
@@ -151,7 +154,7 @@ class TransactionState {
   /** From now on it counts how long it holds locks. */
   beginHolding() {
     this.holds = true
-    this.heldSince = this.idleSince = this.lookedAt = performance.now()
+    this.since = this.heldSince = this.idleSince = this.lookedAt = performance.now()
     watch(this)
   }
 

@@ -73,7 +73,7 @@ function unwatch(transaction) {
   transaction.previousWatched = transaction.nextWatched = undefined
   if (!transaction.reported) return
   transaction.reported = false
-  reportEnd('holder', transaction, transaction.heldMs())
+  reportEnd('holder', transaction, performance.now() - transaction.since)
 }
 
 /** @param {PendingWait} wait */
@@ -128,8 +128,9 @@ function lookAt(transaction, now, frozen) {
   transaction.lookedAt = now
   const { stallWarnMs, transactionTimeoutMs: limit } = transaction.account.cask
   const held = now - transaction.heldSince
+  const age = now - transaction.since
   const idle = now - transaction.idleSince
-  if (stallWarnMs > 0 && !transaction.reported && held >= stallWarnMs) reportStall('holder', transaction, held)
+  if (stallWarnMs > 0 && !transaction.reported && age >= stallWarnMs) reportStall('holder', transaction, age)
   if (limit > 0 && (idle >= limit || held >= limit * LONGEST_IN_LIMITS)) transaction.timeOut(held, idle >= limit ? 'without a call' : 'in all')
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { HOME, binding, port, FAILED, LATER, WAITS, ticket, settled, lastError } = require('./port.js')
+const { HOME, binding, port, FAILED, LATER, WAITS, ticket, settled, lastError, settleNow } = require('./port.js')
 const { channels, publish } = require('./channels.js')
 const { runInside, current } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
@@ -363,6 +363,7 @@ class TransactionState {
     this.phase = 'committed'
     this.#forget()
     this.resolve(value)
+    settleNow()
   }
 
   /** @param {unknown} error */
@@ -378,6 +379,7 @@ class TransactionState {
     this.endedAt = performance.now()
     this.#forget()
     this.reject(error)
+    settleNow()
   }
 
   /** Nobody waits for it and nothing watches it any more. */

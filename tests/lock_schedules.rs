@@ -52,7 +52,7 @@ impl<T> Section<T> for Watched<T> {
 /// A call, and what it gave at once.
 #[derive(Debug, Clone)]
 enum Call {
-    Begin(Option<OwnerId>, bool, OwnerId),
+    Begin(Begin, OwnerId),
     Acquire(OwnerId, Vec<(Key, Mode)>, Acquired<Key>, usize),
     All(Vec<Key>, (OwnerId, Acquired<Key>), usize),
     End(OwnerId, bool),
@@ -101,8 +101,12 @@ impl World {
     }
 
     fn begin(&self, parent: Option<OwnerId>, domain: u32, last_resort: bool) -> OwnerId {
-        let owner = self.locks.begin(Begin { parent, domain, last_resort, ..Begin::default() });
-        self.note(Call::Begin(parent, last_resort, owner));
+        self.open(Begin { parent, domain, last_resort, ..Begin::default() })
+    }
+
+    fn open(&self, begin: Begin) -> OwnerId {
+        let owner = self.locks.begin(begin);
+        self.note(Call::Begin(begin, owner));
         owner
     }
 
@@ -189,8 +193,8 @@ impl World {
             // What a call that looked only has passed is not noted.
             let Some(call) = calls.get_mut(&task).and_then(Iterator::next) else { continue };
             match call {
-                Call::Begin(parent, last_resort, owner) => {
-                    reference.begin(parent.map(|parent| place(parent, &owners)), last_resort, false);
+                Call::Begin(Begin { parent, last_resort, independent, .. }, owner) => {
+                    reference.begin(parent.map(|parent| place(parent, &owners)), last_resort, independent);
                     owners.push(owner);
                 }
                 Call::Acquire(owner, keys, got, number) => {
@@ -403,6 +407,41 @@ fn children_at_once_and_plain_sets_beside_them_all_end() {
 }
 
 #[test]
+fn independent_children_that_outlive_their_parent_all_end() {
+    explore(400, |world| {
+        let outer = world.begin(None, 0, false);
+        let _ = (0..2).all(|_| world.acquire(outer, &[(any_key(), any_mode())]).is_ok());
+        let mut all: Vec<_> = (0..3)
+            .map(|_| {
+                start(world, move |world| {
+                    let inner = world.open(Begin { parent: Some(outer), independent: true, ..Begin::default() });
+                    let _ = (0..2).all(|_| world.acquire(inner, &[(any_key(), any_mode())]).is_ok());
+                    world.end(inner, false);
+                })
+            })
+            .collect();
+        all.push(start(world, |world| {
+            let (owner, outcome) = world.acquire_all((0..3).map(|_| any_key()).collect());
+            assert_eq!(outcome, Ok(()), "a plain set is never a victim");
+            world.end(owner, false);
+        }));
+        all.push(start(world, |world| {
+            let owner = world.begin(None, 0, false);
+            let _ = (0..2).all(|_| world.acquire(owner, &[(any_key(), any_mode())]).is_ok());
+            world.end(owner, false);
+        }));
+        all.push(start(world, move |world| {
+            if thread_rng().gen_bool(0.5) {
+                world.locks.doom(outer, Reason(7));
+                world.note(Call::Doom(outer));
+            }
+            world.end(outer, false);
+        }));
+        all
+    });
+}
+
+#[test]
 fn a_writer_among_readers_that_keep_coming_is_served() {
     explore(300, |world| {
         let writer = world.begin(None, 0, false);
@@ -434,7 +473,8 @@ fn a_writer_among_readers_that_keep_coming_is_served() {
 fn the_death_of_a_thread_frees_all_it_had() {
     explore(500, |world| {
         let owners: Vec<OwnerId> = (0..2).map(|_| world.begin(None, 9, false)).collect();
-        let inner = world.begin(Some(owners[0]), 9, false);
+        let independent = thread_rng().gen_bool(0.5);
+        let inner = world.open(Begin { parent: Some(owners[0]), domain: 9, independent, ..Begin::default() });
         let mut gone = owners.clone();
         gone.push(inner);
         let mut all: Vec<_> = gone

@@ -15,11 +15,8 @@ export class Client {
   #recorder
   /** What runs without anybody waiting for it. */
   #left = new Set()
-  /** Errors that were judged where they came up first. */
-  #judged = new WeakSet()
-  /** Errors that no store should give here. */
-  unexpected = []
-
+  /** Errors, and where they came up first. */
+  #failures = new Map()
   /** @param {{ [name: string]: { keys, loadCreds?, saveCreds? } }} accounts */
   constructor(name, accounts, clock) {
     this.#accounts = accounts
@@ -28,6 +25,11 @@ export class Client {
 
   get transactions() {
     return this.#recorder.transactions
+  }
+
+  /** Errors that no store should give there; to be asked when all is over. */
+  get unexpected() {
+    return [...this.#failures].filter(([error, { isExpected }]) => !isExpected(error)).map(([error, { step }]) => ({ error, step }))
   }
 
   async run(steps) {
@@ -64,14 +66,15 @@ export class Client {
   async #plain(step, call, { isExpected = () => false, ...properties } = {}) {
     const level = this.#recorder.begin({ is: `plain ${step.do}`, ...properties })
     try {
-      // A plain call commits at once: nothing is known of it between its begin and its end.
-      level.ready = level.begin
       await call(level)
       this.#recorder.end(level, 'committed')
     } catch (error) {
       this.#recorder.end(level, 'aborted', error)
-      this.#judge(error, step, isExpected)
+      this.#note(error, step, isExpected)
       throw error
+    } finally {
+      // It commits by itself: nothing is known of it between its begin and its end.
+      level.ready = level.begin
     }
   }
 
@@ -84,7 +87,7 @@ export class Client {
       this.#recorder.end(begin, 'committed')
     } catch (error) {
       this.#recorder.end(begin, 'aborted', error)
-      return this.#judge(error, step, () => false)
+      return this.#note(error, step, () => false)
     }
     for (const id of IDS) {
       const level = this.#recorder.begin({ is: 'one of a plain list' })
@@ -158,7 +161,7 @@ export class Client {
       label: step.label, isolation: step.isolation, account,
       ...parent && { parent: parent.level.id, nested: step.nested ?? 'join' },
     })
-    const scope = { level, account, outer, parent, step, tx: undefined, isOver: false, hasFailed: false, credsStaged: false }
+    const scope = { level, account, outer, parent, step, tx: undefined, isOver: false, credsStaged: false }
     const options = {
       ...step.isolation && { isolation: step.isolation },
       ...step.nested && { nested: step.nested },
@@ -173,11 +176,11 @@ export class Client {
       if (parent && scope.credsStaged) parent.credsStaged = true
     } catch (error) {
       this.#recorder.end(level, 'aborted', error)
-      this.#judge(error, step, error => isExpected(error, scope))
+      this.#note(error, step, error => isExpected(error, scope, scope.outer))
       throw error
     } finally {
       scope.isOver = true
-      if (scope.tx?.joined) level.nested = 'join'
+      if (step.nested && scope.tx?.joined) Object.assign(level, { nested: 'join', wasIndependent: true })
     }
   }
 
@@ -190,9 +193,6 @@ export class Client {
         await this.#inside(inner, scope)
       }
       if (step.fails) throw new Planned('on purpose')
-    } catch (error) {
-      scope.hasFailed = true
-      throw error
     } finally {
       this.#recorder.ready(scope.level)
     }
@@ -267,10 +267,8 @@ export class Client {
     return promise
   }
 
-  #judge(error, step, isExpected) {
-    if (this.#judged.has(error)) return
-    this.#judged.add(error)
-    if (!isExpected(error)) this.unexpected.push({ error, step })
+  #note(error, step, isExpected) {
+    if (!this.#failures.has(error)) this.#failures.set(error, { step, isExpected })
   }
 }
 
@@ -287,10 +285,18 @@ function throwFirst(outcomes) {
   if (failed) throw failed.reason
 }
 
-/** Whether a store may give this error inside of these transactions. */
-function isExpected(error, scope) {
+function scopesFrom(scope) {
   const scopes = []
   for (let at = scope; at; at = at.outer) scopes.push(at)
+  return scopes
+}
+
+/**
+ * Whether a store may give this error inside of these transactions; and whether one of them, from `ended` outwards, has failed and
+ * taken along what was inside.
+ */
+function isExpected(error, scope, ended = scope) {
+  const scopes = scopesFrom(scope)
   switch (error.code) {
     case 'ERR_CASK_DEADLOCK':
       return true
@@ -299,7 +305,7 @@ function isExpected(error, scope) {
     case 'ERR_CASK_ABORTED':
       return scopes.some(({ step }) => step.abortAfter)
     case 'ERR_CASK_TRANSACTION_ENDED':
-      return scopes.some(({ isOver, hasFailed }) => isOver || hasFailed)
+      return scopesFrom(ended).some(({ level, isUnawaited }) => level.status === 'aborted')
     default:
       return error instanceof Planned
   }

@@ -148,10 +148,10 @@ export class LockTable {
   }
 }
 
-/** The outermost around a level that is not around the other. */
+/** The outermost around a level that has not ended and is not around the other. */
 function apart(level, other) {
   let at = level
-  while (at.outer && !isAround(at.outer, other)) at = at.outer
+  while (at.outer?.phase === 'running' && !isAround(at.outer, other)) at = at.outer
   return at
 }
 

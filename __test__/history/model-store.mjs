@@ -32,6 +32,7 @@ class Level {
   staged = new Map()
   inside = new Set()
   joined = false
+  #calls = new Set()
   #doomed
   #whenDoomed
 
@@ -54,6 +55,7 @@ class Level {
 
   /** It cannot commit any more, and its locks are free at once; so with everything inside. */
   doom(error) {
+    if (this.phase !== 'running') for (const level of this.inside) level.doom(error)
     if (this.#doomed || this.phase !== 'running') return
     this.#doomed = error
     this.account.locks.cancel(this, error)
@@ -82,7 +84,19 @@ class Level {
     return this.account.committed.get(key)
   }
 
-  async get(family, ids) {
+  /** The commit waits for every call, whether or not the work does. */
+  #during(call) {
+    const running = call()
+    const settled = running.then(() => {}, () => {}).finally(() => this.#calls.delete(settled))
+    this.#calls.add(settled)
+    return running
+  }
+
+  get(family, ids) {
+    return this.#during(() => this.#get(family, ids))
+  }
+
+  async #get(family, ids) {
     const { faults, committed } = this.account
     this.check()
     const mode = SHARED_READS.has(family) ? 'shared' : 'exclusive'
@@ -94,21 +108,23 @@ class Level {
   async set(data) {
     const entries = entriesOf(data)
     if (this.#doomed && this.account.faults.has('a doomed transaction still writes')) return this.account.publish(entries)
-    await this.#write(entries)
+    return this.#during(() => this.#write(entries))
   }
 
-  async setCreds(creds) {
-    await this.#write([[CREDS, creds]])
+  setCreds(creds) {
+    return this.#during(() => this.#write([[CREDS, creds]]))
   }
 
   async #write(entries) {
     this.check()
     if (!this.isolated) for (const lock of locksOf(entries.map(([key]) => key))) await this.lock([lock])
+    this.check()
     for (const [key] of entries) this.find(key)
     for (const [key, value] of entries) this.staged.set(key, value)
   }
 
   async * list(family) {
+    this.check()
     if (!this.isolated && !this.account.faults.has('a list takes no lock')) await this.lock([[familyLock(family), 'shared']])
     const keys = new Set(this.account.committed.keys())
     for (let at = this; at; at = at.outer) for (const key of at.staged.keys()) keys.add(key)
@@ -121,7 +137,9 @@ class Level {
 
   async commit() {
     const { faults, locks } = this.account
-    while (this.inside.size > 0 && !faults.has('a commit waits for nothing inside')) await Promise.all([...this.inside].map(({ ended }) => ended))
+    while (this.inside.size + this.#calls.size > 0 && !faults.has('a commit waits for nothing inside')) {
+      await Promise.all([...this.#calls, ...[...this.inside].map(({ ended }) => ended)])
+    }
     if (!(this.#doomed && faults.has('a doomed transaction commits'))) this.check()
     if (this.joins) {
       if (faults.has('a joined child commits at once')) this.account.publish([...this.staged])
@@ -233,6 +251,7 @@ class Account {
       level.check()
       if (label !== undefined) await level.lock([[JSON.stringify(['label', label]), 'exclusive']])
       for (const { type, id } of records) await level.lock([[keyOf(type, id), 'exclusive']])
+      level.check()
       level.works = true
       let result
       try {

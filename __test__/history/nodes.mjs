@@ -6,6 +6,9 @@
 /** What a record is before anybody wrote it. */
 export const INITIAL = '(initial)'
 
+/** Calls that are under way at once have no order. */
+export const overlap = (one, other) => one.begin < other.end && other.begin < one.end
+
 /** The version that a value shows. */
 export const shown = value => value.at(-1) ?? INITIAL
 
@@ -97,12 +100,14 @@ class Forest {
     }
   }
 
-  /** A commit waits for what runs inside: nobody is ready before. */
+  /** A commit waits for what commits inside: nobody is ready before. */
   #waitForChildren() {
     for (const level of this.levels) level.end ??= Infinity
     for (const level of this.levels) level.ready ??= level.end
     for (const level of this.levels) {
-      for (let at = this.parentOf(level); at; at = this.parentOf(at)) at.ready = Math.max(at.ready, Math.min(level.ready, at.end))
+      for (let at = level, outer = this.parentOf(at); outer && at.status === 'committed'; at = outer, outer = this.parentOf(at)) {
+        outer.ready = Math.max(outer.ready, Math.min(level.ready, outer.end))
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 /** Anomalies that one read shows by itself, without any order of the transactions. */
-import { shown } from './nodes.mjs'
+import { overlap, shown } from './nodes.mjs'
 
 /** The level, among those that joined into one node, under which both are. */
 function meeting(forest, a, b) {
@@ -36,7 +36,8 @@ function lookAtVersion(forest, level, read, version, isShown) {
   }
   if (!forest.isCommitted(writer)) return ['G1a', `${version} was written by ${writer.id}, which was rolled back`]
   const node = forest.nodeOf(writer)
-  if (isShown && node.finals.get(read.record) !== version) return ['G1b', `${version} is not the last that ${node.id} wrote there`]
+  const final = node.finals.get(read.record)
+  if (isShown && final !== version && !overlap(operation, forest.writes.get(final).operation)) return ['G1b', `${version} is not the last that ${node.id} wrote there`]
   if (read.end < node.ready) return ['dirty read', `${version} was read before ${node.id}, which wrote it, had ended`]
   return undefined
 }
@@ -79,11 +80,15 @@ class View {
   }
 
   put(record, known) {
-    this.#known.set(record, known)
+    if (this.isMerged) this.outer.put(record, known)
+    else this.#known.set(record, known)
   }
 
-  mergeIntoOuter() {
+  /** What the level still does comes to those around it at once. */
+  merge() {
     for (const [record, known] of this.#known) this.outer.put(record, known)
+    this.#known.clear()
+    this.isMerged = true
   }
 
   /** Another transaction, which may use the locks of this one, has committed: what was read before may have changed. */
@@ -100,7 +105,9 @@ export function checkOwnReads(forest) {
   const anomalies = []
   const views = new Map()
   const viewOf = level => {
-    if (!views.has(level)) views.set(level, new View(forest.joined(level) ? viewOf(forest.parentOf(level)) : undefined))
+    // One that joined late, and failed with what it joined, may have gone on for a while beside a parent that was given up already.
+    const isInside = forest.joined(level) && !(level.wasIndependent && level.status === 'aborted')
+    if (!views.has(level)) views.set(level, new View(isInside ? viewOf(forest.parentOf(level)) : undefined))
     return views.get(level)
   }
   // Where a level waited for one inside, both are ready at one instant: the inner one first, which began later.
@@ -115,7 +122,9 @@ export function checkOwnReads(forest) {
     else {
       const { record, value } = operation
       const known = view.find(record)
-      if (known && shown(known.value) !== shown(value) && !overlap(operation, known) && !overlap(operation, forest.writes.get(shown(value))?.operation)) {
+      const written = forest.writes.get(shown(value))?.operation
+      const isOpen = known && (overlap(operation, known) || (written && (overlap(operation, written) || overlap(known, written))))
+      if (known && !isOpen && shown(known.value) !== shown(value)) {
         const name = known.kind === 'write' ? 'read your writes' : 'non-repeatable read'
         const did = known.kind === 'write' ? 'written' : 'read'
         anomalies.push({ name, transactions: [level.id], record, message: `${level.id} read ${record} as [${value}]; ${known.by.id} had ${did} it as [${known.value}]` })
@@ -127,12 +136,9 @@ export function checkOwnReads(forest) {
   return anomalies
 }
 
-/** Calls that are under way at once have no order. */
-const overlap = (one, other) => other !== undefined && one.begin < other.end && other.begin < one.end
-
 function endOf(forest, level, view, viewOf) {
   if (level.status !== 'committed') return
-  if (forest.joined(level)) view.mergeIntoOuter()
+  if (forest.joined(level)) view.merge()
   if (forest.joined(level)) return
   for (let at = forest.parentOf(level); at; at = forest.parentOf(at)) {
     for (const record of forest.nodeOf(level).finals.keys()) viewOf(at).forgetRead(record)

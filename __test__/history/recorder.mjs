@@ -8,7 +8,8 @@
  * A transaction is one level:
  *   id, status      'committed', 'aborted' or 'unknown' as its own promise said; of a joined child, what it handed to its parent
  *   begin, end      instants before the call and after its outcome; `ready`: when its work was done, before the commit began
- *   parent, nested  the level around it, and whether it joined it (`'join'`) or stands by itself (`'independent'`)
+ *   parent, nested  the level around it, and whether it joined it (`'join'`) or stands by itself (`'independent'`); `wasIndependent`:
+ *                   whether it stood by itself at first
  *   isolation       `'label'`: what it read carries no claim
  *   operations      `{ kind: 'read' | 'write', record, value, begin, end, refused }` in the order in which they were answered
  */
@@ -62,9 +63,15 @@ export class Recorder {
     level.end = this.#clock.now()
   }
 
+  /** A call that its work did not await: what comes before the end is not over yet. */
+  #notReady(level, at) {
+    if (level.ready !== undefined && level.end === undefined) level.ready = at
+  }
+
   /** Runs a read; `valuesOf` gives record and value of everything that was found in its answer. */
   async read(level, call, valuesOf) {
     const begin = this.#clock.now()
+    this.#notReady(level, begin)
     const answer = await call()
     const end = this.#clock.now()
     const values = valuesOf(answer)
@@ -75,6 +82,7 @@ export class Recorder {
   /** Runs a write of several records. A refused one is remembered too: whatever shows of it was never to be seen. */
   async write(level, values, call) {
     const begin = this.#clock.now()
+    this.#notReady(level, begin)
     const operations = [...values].map(([record, value]) => ({ kind: 'write', record, value, begin, end: Infinity, refused: true }))
     level.operations.push(...operations)
     await call()

@@ -48,7 +48,7 @@ function lostUpdates({ nodes, comparable }, pairs) {
     if (clashes.length === 0) continue
     for (const [one, other] of clashes) pairs.add(pairOf(one, other))
     const ids = [...new Set(clashes.flat())].map(({ id }) => id)
-    anomalies.push({ name: 'lost update', transactions: ids, record, message: `${ids.join(' and ')} all read ${record} at ${version ?? 'its begin'} and replaced it` })
+    anomalies.push({ name: 'lost update', transactions: ids, record, message: `${ids.join(' and ')} read ${record} at ${version ?? 'its begin'} and replaced it` })
   }
   return anomalies
 }

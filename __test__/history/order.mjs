@@ -40,6 +40,9 @@ class VersionOrder {
   }
 }
 
+/** Between an independent child and what is around it nothing is claimed. */
+const someAreComparable = (forest, nodes) => nodes.some((one, i) => nodes.slice(i + 1).some(other => !forest.areRelated(one, other)))
+
 /** A list says itself what came before each of its versions. */
 function orderOfList(record, operations, forest, anomalies) {
   const order = new VersionOrder()
@@ -51,9 +54,11 @@ function orderOfList(record, operations, forest, anomalies) {
   for (const version of order.versions()) {
     const branches = [...order.successors(version)]
     if (branches.length < 2) continue
-    const writers = branches.filter(branch => bases.get(branch) === version).map(branch => forest.writes.get(branch).level.id)
-    anomalies.push(writers.length > 1
-      ? { name: 'lost update', transactions: writers, record, message: `${writers.join(' and ')} both appended to ${record} as ${version} had left it` }
+    const writers = branches.filter(branch => bases.get(branch) === version).map(branch => forest.writes.get(branch).level)
+    if (writers.length > 1 && !someAreComparable(forest, writers.map(level => forest.nodeOf(level)))) continue
+    const ids = writers.map(({ id }) => id)
+    anomalies.push(ids.length > 1
+      ? { name: 'lost update', transactions: ids, record, message: `${ids.join(' and ')} appended to ${record} as ${version} had left it` }
       : { name: 'incompatible order', transactions: [], record, message: `after ${version} in ${record} came ${branches.join(' in one value, and in another ')}` })
   }
   return order

@@ -113,7 +113,10 @@ class Planner {
     const { random } = this
     const steps = Array.from({ length: random.between(1, 4) }, () => this.step(depth, scope))
     // Last of all: from here on nothing else happens in this level, whose locks it may use.
-    if (depth > 0 && !scope.blind && random.chance(this.on('unawaited', 0.06))) steps.push({ pause: this.pause(), ...this.transaction(depth - 1, { ...scope, crowded: true }), isAwaited: false })
+    if (depth > 0 && !scope.blind && random.chance(this.on('unawaited', 0.06))) {
+      // Nor again later, when its parent has ended and it would meet the one around that at work.
+      steps.push({ pause: this.pause(), ...this.transaction(depth - 1, { ...scope, crowded: true }), isAwaited: false, retries: 0 })
+    }
     return steps
   }
 

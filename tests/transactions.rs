@@ -1,6 +1,6 @@
 //! Transactions and plain sets from many threads at once: no update is lost, nothing is seen by halves, nothing stays locked.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

@@ -18,7 +18,7 @@ pub(super) fn describe(error: &Error) -> String {
             Fact::Text(text) => text.as_str().into(),
             Fact::Number(number) => (*number).into(),
             Fact::Labels(labels) => labels.clone().into(),
-            Fact::Records(records) => records.iter().map(|record| describe_record(record)).collect(),
+            Fact::Records(records) => records.iter().map(describe_record).collect(),
         };
         fields.insert((*name).into(), value);
     }

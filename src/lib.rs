@@ -9,6 +9,7 @@ pub mod backend;
 mod binding;
 pub mod codec;
 pub mod error;
+mod flat;
 pub mod lock;
 pub mod record;
 pub mod store;

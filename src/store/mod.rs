@@ -1,7 +1,6 @@
 //! Casks and accounts: what is open in this process, and what callers may do with it.
 
 mod account;
-mod flat;
 mod inspect;
 mod live;
 mod lock_name;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::lock_name::LockName;
 use super::transaction::expired;
-use super::{Account, Store, flat};
+use super::{Account, Store};
 use crate::backend::{Applied, Batch, Completion};
 use crate::error::{Error, Result};
+use crate::flat;
 use crate::lock::{Acquired, Ending, Limits, OwnerId, Refusal};
 use crate::record::{Op, OpReader, check_batch, family_of};
 
@@ -123,7 +124,8 @@ pub(super) fn apply_then_end(
             let (store, done) = (Arc::clone(store), completion());
             Box::new(move |outcome| {
                 store.locks.end(owner, Ending::Release);
-                done(outcome);
+                // After the locks of all that were written with it: who is told first begins the next group too early.
+                flat::run(move || done(outcome));
             })
         }),
         Err(error) => Applied::Now(Err(error)),

@@ -7,6 +7,7 @@ use super::writer::Job;
 use super::{Durability, FileBackend, lock};
 use crate::backend::{Batch, Completion};
 use crate::error::{Error, Result};
+use crate::flat;
 
 /// Queued batches are merged into one write up to this size.
 const MERGED_WRITE_BYTES: usize = 4 << 20;
@@ -135,7 +136,7 @@ impl FileBackend {
 }
 
 fn settle(batches: Vec<Queued>, outcomes: impl Iterator<Item = Result<()>>) {
-    for (batch, outcome) in batches.into_iter().zip(outcomes) {
-        (batch.completion)(outcome);
-    }
+    let settled: Vec<_> = batches.into_iter().zip(outcomes).collect();
+    // As one piece of work: what they have put off comes after all of them.
+    flat::run(move || settled.into_iter().for_each(|(batch, outcome)| (batch.completion)(outcome)));
 }

@@ -8,9 +8,9 @@ use super::staged::{Seen, Staged};
 use super::{Granted, Transaction};
 use crate::backend::{Applied, Completion, ValueSink};
 use crate::error::Result;
+use crate::flat;
 use crate::lock::{Acquired, Begin, Ending, Limits, Mode, OwnerId};
 use crate::record::{CREDS_KEY, Op, OpReader, check_batch, check_key};
-use crate::store::flat;
 use crate::store::lock_name::LockName;
 use crate::store::plain::{Accepted, apply_then_end, complete};
 

@@ -6,6 +6,7 @@ use super::staged::Staged;
 use super::{Granted, State, Transaction};
 use crate::backend::{Applied, Batch, Completion};
 use crate::error::Result;
+use crate::flat;
 use crate::lock::{Ending, Limits, Mode};
 use crate::store::lock_name::LockName;
 use crate::store::plain::{Accepted, complete};
@@ -91,7 +92,7 @@ impl Transaction {
             let (inner, this) = (completion(), Arc::clone(self));
             Box::new(move |outcome| {
                 this.end(&outcome);
-                inner(outcome);
+                flat::run(move || inner(outcome));
             })
         });
         drop(entered);

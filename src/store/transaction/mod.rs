@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) use self::refusal::expired;
 use self::staged::Staged;
 use super::lock_name::{LockName, ReadLocks};
-use super::{Account, Store, flat};
+use super::{Account, Store};
 use crate::backend::Completion;
 use crate::error::{Error, ErrorKind, Result};
+use crate::flat;
 use crate::lock::{Acquired, Begin, Limits, Mode, OwnerId, Reason, Refusal};
 use crate::record::check_key;
 

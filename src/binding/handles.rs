@@ -63,22 +63,15 @@ impl<T> Handles<T> {
         Some(value)
     }
 
-    /// Handle of the first value that passes.
-    pub(super) fn find(&self, mut passes: impl FnMut(&T) -> bool) -> Option<i32> {
-        let is_it = |slot: &Slot<T>| slot.value.as_ref().is_some_and(&mut passes);
-        let index = self.slots.iter().position(is_it)?;
-        Some(self.slots.get(index)?.generation << INDEX_BITS | (index as i32 + 1))
+    /// Every value with its handle.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i32, &T)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(index, slot)| Some((slot.generation << INDEX_BITS | (index as i32 + 1), slot.value.as_ref()?)))
     }
 
     /// Takes every value that passes.
     pub(super) fn remove_if(&mut self, mut passes: impl FnMut(&T) -> bool) -> Vec<T> {
-        let doomed: Vec<i32> = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.value.as_ref().is_some_and(&mut passes))
-            .map(|(index, slot)| slot.generation << INDEX_BITS | (index as i32 + 1))
-            .collect();
+        let doomed: Vec<i32> = self.iter().filter(|(_, value)| passes(value)).map(|(handle, _)| handle).collect();
         doomed.into_iter().filter_map(|handle| self.remove(handle)).collect()
     }
 }

@@ -1,17 +1,20 @@
 //! Locks as JavaScript reads them.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::port::{Port, THREAD_SHIFT};
-use crate::lock::Mode;
+use crate::lock::{Mode, OwnerId};
 use crate::store::{LockInfo, LockKind, Party};
 
 /// The locks as JSON: `kind`, `account`, `label`, `type`, `id` as far as a lock has them, `holders` and `waiters`.
 pub(super) fn describe(port: &Port, locks: &[LockInfo]) -> Value {
-    locks.iter().map(|lock| describe_lock(port, lock)).collect()
+    let handles = port.handles_by_owner();
+    locks.iter().map(|lock| describe_lock(port, &handles, lock)).collect()
 }
 
-fn describe_lock(port: &Port, lock: &LockInfo) -> Value {
+fn describe_lock(port: &Port, handles: &HashMap<OwnerId, i32>, lock: &LockInfo) -> Value {
     let kind = match lock.kind {
         LockKind::Label => "label",
         LockKind::Creds => "creds",
@@ -22,8 +25,8 @@ fn describe_lock(port: &Port, lock: &LockInfo) -> Value {
     let mut described = json!({
         "kind": kind,
         "account": lock.record.account,
-        "holders": lock.holders.iter().map(|party| describe_party(port, party)).collect::<Value>(),
-        "waiters": lock.waiters.iter().map(|party| describe_party(port, party)).collect::<Value>(),
+        "holders": lock.holders.iter().map(|party| describe_party(port, handles, party)).collect::<Value>(),
+        "waiters": lock.waiters.iter().map(|party| describe_party(port, handles, party)).collect::<Value>(),
     });
     if let Value::Object(fields) = &mut described {
         let family = matches!(lock.kind, LockKind::Record | LockKind::Family).then_some(&lock.record.family);
@@ -36,7 +39,7 @@ fn describe_lock(port: &Port, lock: &LockInfo) -> Value {
 }
 
 /// One party: `handle` where it is a transaction of this port, `ticket` where it is a wait of this port.
-fn describe_party(port: &Port, party: &Party) -> Value {
+fn describe_party(port: &Port, handles: &HashMap<OwnerId, i32>, party: &Party) -> Value {
     let is_here = party.domain == port.domain();
     let mut described = json!({
         "account": party.account,
@@ -44,11 +47,12 @@ fn describe_party(port: &Port, party: &Party) -> Value {
         "thread": party.domain >> THREAD_SHIFT,
         "mode": if party.mode == Mode::Shared { "shared" } else { "exclusive" },
         "ageMs": u64::try_from(party.age.as_millis()).unwrap_or(u64::MAX),
+        "stack": party.stack.as_deref(),
     });
     if let Value::Object(fields) = &mut described {
         fields.retain(|_, value| !value.is_null());
         if is_here {
-            fields.extend(port.handle_of(party.owner).map(|handle| ("handle".to_string(), handle.into())));
+            fields.extend(handles.get(&party.owner).map(|handle| ("handle".to_string(), (*handle).into())));
             if party.token != 0 {
                 fields.insert("ticket".into(), party.token.into());
             }

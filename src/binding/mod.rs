@@ -277,17 +277,21 @@ pub fn begin_with(port: u32, account: i32, around: i32, records: &[u8], settings
     run(port, |port| requests::begin(port, account, around, None, records, settings, ticket))
 }
 
-/// Commits a transaction and forgets its handle.
+/// Commits a transaction and forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended.
 #[napi(catch_unwind)]
 pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     run(port, |port| {
-        let open = port.remove_transaction(transaction)?;
+        let open = port.transaction(transaction)?;
         let mut completion = || -> Completion { port.inbox().completion(ticket) };
-        accepted(open.transaction.commit(open.limits(ticket), &mut completion))
+        let done = open.transaction.commit(open.limits(ticket), &mut completion);
+        if !matches!(done, Accepted::Waits) {
+            port.remove_transaction(transaction)?;
+        }
+        accepted(done)
     })
 }
 
-/// Rolls a transaction back and forgets its handle.
+/// Rolls a transaction back, where it has not ended, and forgets its handle.
 #[napi(catch_unwind)]
 pub fn rollback(port: u32, transaction: i32) {
     if let Some(Ok(open)) = port::find(port).map(|port| port.remove_transaction(transaction)) {
@@ -307,6 +311,40 @@ pub fn doom(port: u32, transaction: i32, code: String) -> bool {
 #[napi(catch_unwind)]
 pub fn joined(port: u32, transaction: i32) -> bool {
     port::find(port).and_then(|port| port.transaction(transaction).ok()).is_some_and(|open| open.transaction.joined())
+}
+
+/// The code of the error with which a transaction refuses its calls, if it does.
+#[napi(catch_unwind)]
+pub fn doomed_by(port: u32, transaction: i32) -> Option<String> {
+    let open = port::find(port)?.transaction(transaction).ok()?;
+    Some(open.transaction.doomed_by()?.code().to_string())
+}
+
+/// Milliseconds for which a transaction has held its first lock; -1 where it holds none.
+#[napi(catch_unwind)]
+pub fn held_ms(port: u32, transaction: i32) -> f64 {
+    let open = port::find(port).and_then(|port| port.transaction(transaction).ok());
+    let held = open.and_then(|open| open.transaction.store().lock_manager().held_for(open.transaction.owner()));
+    held.map_or(-1.0, |held| held.as_secs_f64() * 1000.0)
+}
+
+/// Lets other threads know where a transaction was begun.
+#[napi(catch_unwind)]
+pub fn note_stack(port: u32, transaction: i32, stack: String) {
+    if let Some(Ok(open)) = port::find(port).map(|port| port.transaction(transaction)) {
+        open.transaction.note_stack(&stack);
+    }
+}
+
+/// Lets other threads know where the call was made that waits behind a ticket; without a stack, that it waits no more.
+#[napi(catch_unwind)]
+pub fn note_wait(port: u32, cask: i32, ticket: u32, stack: Option<String>) {
+    let Some(port) = port::find(port) else { return };
+    let Ok(store) = port.store(cask) else { return };
+    match stack {
+        Some(stack) => store.live().note_wait(port.domain(), ticket, &stack),
+        None => store.live().forget_wait(port.domain(), ticket),
+    }
 }
 
 /// Refuses the waits for locks of a cask that have waited for too long.

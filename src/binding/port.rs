@@ -92,12 +92,17 @@ pub(super) fn close(id: u32) {
     let port = PORTS.try_with(|ports| ports.borrow_mut().get_mut(id as usize).and_then(Option::take));
     let Ok(Some(port)) = port else { return };
     port.inbox.close();
+    let casks = port.casks.borrow_mut().remove_if(|_| true);
+    for handle in &casks {
+        // All waits before the first lock is free: what one call of the thread waits for another one may hold, and nothing of a
+        // thread that is gone may be written. What was handed to the log keeps its locks until it is there.
+        handle.store().lock_manager().cancel_domain(port.domain());
+        handle.store().live().forget_waits(port.domain());
+    }
     let transactions = port.transactions.borrow_mut().remove_if(|_| true);
     transactions.iter().for_each(|open| open.transaction.rollback());
     port.accounts.borrow_mut().remove_if(|_| true);
-    for handle in port.casks.borrow_mut().remove_if(|_| true) {
-        // What its plain sets wait for. What was handed to the log keeps its locks until it is there.
-        handle.store().lock_manager().cancel_domain(port.domain());
+    for handle in casks {
         let _ = background::spawn(move || {
             let _ = handle.close();
         });
@@ -275,9 +280,9 @@ impl Port {
         self.transactions.borrow_mut().remove(transaction).ok_or_else(Error::closed)
     }
 
-    /// Handle of the transaction of this port that owns these locks.
-    pub(super) fn handle_of(&self, owner: OwnerId) -> Option<i32> {
-        self.transactions.borrow().find(|open| open.transaction.owner() == owner)
+    /// Handles of the transactions of this port, by the owner of their locks.
+    pub(super) fn handles_by_owner(&self) -> HashMap<OwnerId, i32> {
+        self.transactions.borrow().iter().map(|(handle, open)| (open.transaction.owner(), handle)).collect()
     }
 }
 

@@ -48,7 +48,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::key::LockKey;
 use self::owners::Doom;
@@ -312,6 +312,17 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         views.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         views.iter_mut().for_each(|view| view.holders.sort_by_key(|holder| std::cmp::Reverse(holder.age)));
         views
+    }
+
+    /// How long an owner has held its first lock; `None` while it holds none.
+    pub fn held_for(&self, owner: OwnerId) -> Option<Duration> {
+        let now = Instant::now();
+        self.table.enter(|table| {
+            let at = table.owner_at(owner)?;
+            let first = *table.owners.get(at)?.held.iter().next()?;
+            let hold = table.entries.get(first)?.holders.iter().find(|hold| hold.owner == at)?;
+            Some(now.saturating_duration_since(hold.since))
+        })
     }
 
     /// How many locks and owners exist.

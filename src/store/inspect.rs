@@ -1,5 +1,6 @@
 //! Who holds what and who waits, for people to look at.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
@@ -40,6 +41,8 @@ pub struct Party {
     pub age: Duration,
     /// The caller's number for its wait; 0 for a holder.
     pub token: u32,
+    /// Where its call was made, once its thread has reported it as old.
+    pub stack: Option<Arc<str>>,
 }
 
 impl Store {
@@ -71,7 +74,12 @@ impl Store {
         let transaction = self.live.find(owner);
         let account = transaction.as_ref().map(|transaction| transaction.account().name().to_string());
         let label = transaction.as_ref().and_then(|transaction| transaction.label().map(str::to_string));
-        Party { owner, account, label, domain, mode, age, token }
+        let stack = match (&transaction, token) {
+            (Some(transaction), 0) => transaction.stack().map(Into::into),
+            (None, 0) => None,
+            _ => self.live.stack_of_wait(domain, token),
+        };
+        Party { owner, account, label, domain, mode, age, token, stack }
     }
 }
 

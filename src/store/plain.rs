@@ -1,6 +1,5 @@
 //! Batches outside of transactions. They take part as short transactions of their own: all their locks together or none.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::lock_name::LockName;
@@ -10,7 +9,7 @@ use crate::backend::{Applied, Batch, Completion};
 use crate::error::{Error, Result};
 use crate::flat;
 use crate::lock::{Acquired, Ending, Limits, OwnerId, Refusal};
-use crate::record::{Op, OpReader, check_batch, family_of};
+use crate::record::{OpReader, check_batch};
 
 /// What became of a write by the time the call returned.
 #[derive(Debug)]
@@ -31,9 +30,6 @@ impl From<Applied> for Accepted {
         }
     }
 }
-
-/// A batch with more records than this that has to wait locks their families.
-const MAX_RECORD_LOCKS: usize = 256;
 
 impl Store {
     /// Applies one atomic batch. Where nothing stands against it, check and write are one step, and no lock comes into being.
@@ -84,23 +80,9 @@ impl Store {
     }
 }
 
-/// The locks of a batch that has to wait, for a disk or for others.
+/// The locks of a batch that has to wait, for a disk or for others: those of its records and no more, however many they are.
 fn names_of(account: &Account, ops: &[u8]) -> Vec<LockName> {
-    let names: Vec<_> =
-        OpReader::new(ops).flatten().take(MAX_RECORD_LOCKS + 1).map(|op| LockName::of(account.id(), op)).collect();
-    if names.len() <= MAX_RECORD_LOCKS {
-        return names;
-    }
-    let families: BTreeSet<_> = OpReader::new(ops)
-        .flatten()
-        .map(|op| match op {
-            Op::Put { key, .. } | Op::Delete { key } => family_of(key)
-                .filter(|prefix| *prefix != crate::record::CREDS_KEY)
-                .map_or_else(|| LockName::of(account.id(), op), |prefix| LockName::family(account.id(), prefix)),
-            Op::Clear | Op::Drop => LockName::of(account.id(), op),
-        })
-        .collect();
-    families.into_iter().collect()
+    OpReader::new(ops).flatten().map(|op| LockName::of(account.id(), op)).collect()
 }
 
 fn refused(refusal: &Refusal<LockName>) -> Error {

@@ -55,15 +55,17 @@ impl Transaction {
 
     /// Makes this an ordinary part of what is around it where that has staged something it touches.
     fn join_where(&self, touched: impl Fn(&Staged) -> bool) {
-        let (mut around, mut levels, mut joining) = (self.parent(), vec![self], 0);
+        let (mut around, mut levels, mut joining) = (self.parent(), Vec::new(), 0);
         while let Some(ancestor) = around {
+            around = ancestor.parent();
             if touched(&ancestor.inner().staged) {
-                joining = levels.len();
+                joining = levels.len() + 1;
             }
             levels.push(ancestor);
-            around = ancestor.parent();
         }
-        for level in levels.into_iter().take(joining).filter(|level| level.settings.independent) {
+        // The outermost that is touched stays as it is; this one and all between join it.
+        let inner = levels.iter().map(|level| &**level);
+        for level in std::iter::once(self).chain(inner).take(joining).filter(|level| level.settings.independent) {
             if !level.joined.swap(true, Ordering::AcqRel) {
                 self.store.locks.join(level.owner);
             }
@@ -72,26 +74,39 @@ impl Transaction {
 
     /// Whether a level of it may have to join another one.
     fn may_join(&self) -> bool {
-        let mut level = Some(self);
+        if !self.inside {
+            return false;
+        }
+        if self.settings.independent && !self.joined() {
+            return self.parent().is_some();
+        }
+        let mut level = self.parent();
         while let Some(transaction) = level {
+            let parent = transaction.parent();
             if transaction.settings.independent && !transaction.joined() {
-                return transaction.nested;
+                return parent.is_some();
             }
-            level = transaction.parent().map(|parent| &**parent);
+            level = parent;
         }
         false
     }
 
     fn look_up(&self, key: &[u8]) -> Found {
-        let mut level = Some(self);
-        while let Some(transaction) = level {
-            match transaction.inner().staged.look_up(key) {
-                Seen::Value(value) => return Found::Value(value.into()),
-                Seen::Gone => return Found::Gone,
-                Seen::NotTouched => level = transaction.parent().map(|parent| &**parent),
-            }
+        let mut found = self.staged_here(key);
+        let mut level = self.parent();
+        while let (Found::NotTouched, Some(transaction)) = (&found, level) {
+            found = transaction.staged_here(key);
+            level = transaction.parent();
         }
-        Found::NotTouched
+        found
+    }
+
+    fn staged_here(&self, key: &[u8]) -> Found {
+        match self.inner().staged.look_up(key) {
+            Seen::Value(value) => Found::Value(value.into()),
+            Seen::Gone => Found::Gone,
+            Seen::NotTouched => Found::NotTouched,
+        }
     }
 
     /// Reads values as this transaction sees them: its own writes, those around it, else what is committed. Takes no locks:
@@ -270,7 +285,7 @@ impl Transaction {
     }
 
     fn put_creds(self: &Arc<Self>, owner: OwnerId, ops: &[u8], completion: &mut dyn FnMut() -> Completion) -> Applied {
-        let mut level = Some(self);
+        let mut level = Some(Arc::clone(self));
         while let Some(transaction) = level {
             let mut inner = transaction.inner();
             if inner.staged.look_up(CREDS_KEY) != Seen::NotTouched {
@@ -279,6 +294,7 @@ impl Transaction {
                 self.store.locks.end(owner, Ending::Release);
                 return Applied::Now(staged);
             }
+            drop(inner);
             level = transaction.parent();
         }
         apply_then_end(&self.store, owner, &self.account, ops, completion)
@@ -300,16 +316,20 @@ impl Transaction {
         }
         let mut seen: HashMap<Box<[u8]>, bool> = HashMap::new();
         let mut cleared = false;
-        let mut level = Some(self);
-        while let Some(transaction) = level {
-            let inner = transaction.inner();
+        let mut add = |level: &Self| {
+            let inner = level.inner();
             // A clear hides all that was there before it but the creds.
             let is_seen = |key: &[u8]| key.starts_with(prefix) && (!cleared || key == CREDS_KEY);
             for (key, value) in inner.staged.writes().filter(|(key, _)| is_seen(key)) {
                 seen.entry(key.into()).or_insert(value.is_some());
             }
             cleared |= inner.staged.is_cleared();
-            level = transaction.parent().map(|parent| &**parent);
+        };
+        add(self);
+        let mut level = self.parent();
+        while let Some(transaction) = level {
+            add(&transaction);
+            level = transaction.parent();
         }
         seen.iter().filter(|(_, there)| **there).for_each(|(key, _)| sink(key));
         if cleared && !CREDS_KEY.starts_with(prefix) {

@@ -19,11 +19,7 @@ impl Transaction {
             Ok(Granted::Later) => Accepted::Waits,
             Err(error) => {
                 self.rollback();
-                let outcome = Err(error);
-                if self.inner().state == State::Committing {
-                    self.end(&outcome);
-                }
-                Accepted::Now(outcome)
+                Accepted::Now(Err(error))
             }
         }
     }
@@ -32,7 +28,7 @@ impl Transaction {
         self.check_line()?;
         let mut inner = self.inner();
         self.check_running(&inner)?;
-        inner.state = State::Committing;
+        inner.state = State::Preparing;
         if !self.settings.locks_at_commit || inner.staged.is_empty() {
             return Ok(Granted::Now);
         }
@@ -46,26 +42,35 @@ impl Transaction {
             Box::new(move |outcome| match outcome {
                 Ok(()) => complete(|completion| this.finish(completion), done),
                 Err(error) => {
-                    let outcome = Err(error);
-                    this.end(&outcome);
-                    done(outcome);
+                    this.rollback();
+                    done(Err(error));
                 }
             })
         })
     }
 
     fn finish(self: &Arc<Self>, completion: &mut dyn FnMut() -> Completion) -> Applied {
-        let staged = std::mem::take(&mut self.inner().staged);
-        if self.heir().is_some() {
-            let outcome = self.pass_on(staged);
+        let staged = {
+            let mut inner = self.inner();
+            if let Some(error) = &inner.doomed {
+                let outcome = Err(error.clone());
+                drop(inner);
+                self.rollback();
+                return Applied::Now(outcome);
+            }
+            // From here on nothing dooms it.
+            inner.state = State::Committing;
+            std::mem::take(&mut inner.staged)
+        };
+        if let Some(heir) = self.heir() {
+            let outcome = Self::pass_on(&heir, staged);
             self.end(&outcome);
             return Applied::Now(outcome);
         }
         self.write(&staged, completion)
     }
 
-    fn pass_on(&self, staged: Staged) -> Result<()> {
-        let Some(heir) = self.heir() else { return Ok(()) };
+    fn pass_on(heir: &Self, staged: Staged) -> Result<()> {
         heir.check_line()?;
         let mut inner = heir.inner();
         heir.check_running(&inner)?;
@@ -104,20 +109,24 @@ impl Transaction {
 
     fn end(&self, outcome: &Result<()>) {
         self.inner().state = if outcome.is_ok() { State::Committed } else { State::RolledBack };
-        self.store.live.remove(self.owner);
         let inherits = outcome.is_ok() && self.heir().is_some();
-        self.store.locks.end(self.owner, if inherits { Ending::Inherit } else { Ending::Release });
+        self.leave(if inherits { Ending::Inherit } else { Ending::Release });
     }
 
-    /// Undoes everything staged and lets go of the locks. Does nothing once commit has begun.
+    /// Undoes everything staged and lets go of the locks. Does nothing once the commit has begun to write.
     pub fn rollback(&self) {
         let mut inner = self.inner();
-        if inner.state == State::Running {
+        if matches!(inner.state, State::Running | State::Preparing) {
             inner.state = State::RolledBack;
             inner.staged = Staged::default();
             drop(inner);
-            self.store.live.remove(self.owner);
-            self.store.locks.end(self.owner, Ending::Release);
+            self.leave(Ending::Release);
         }
+    }
+
+    fn leave(&self, ending: Ending) {
+        self.leave_line();
+        self.store.live.remove(self.owner);
+        self.store.locks.end(self.owner, ending);
     }
 }

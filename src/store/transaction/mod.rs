@@ -5,16 +5,18 @@
 //! what is staged around it: then it has joined, and is like any other. A transaction inside one of another account commits by
 //! itself too; its locks are linked to those around it, so that deadlocks are found.
 //!
-//! States: running -> committing -> committed, or -> rolled back. Nothing leaves the last two. A running transaction can be doomed:
-//! its locks are free, all its calls and its commit are refused with the error that doomed it, and it still has to be ended.
+//! States: running -> preparing -> committing -> committed, or -> rolled back from each of them. Nothing leaves the last two. While it
+//! prepares it waits for the locks of its commit. Up to there it can be doomed: its locks are free, all its calls and its commit are
+//! refused with the error that doomed it, and it still has to be ended.
 
 mod access;
 mod ending;
+mod line;
 mod refusal;
 mod staged;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(super) use self::refusal::expired;
 use self::staged::Staged;
@@ -29,6 +31,7 @@ use crate::record::check_key;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,
+    Preparing,
     Committing,
     Committed,
     RolledBack,
@@ -103,16 +106,18 @@ struct Inner {
 pub struct Transaction {
     store: Arc<Store>,
     account: Arc<Account>,
-    /// Around it, on whatever account.
-    around: Option<Arc<Self>>,
-    /// Whether `around` is on the same account.
-    nested: bool,
+    /// Whether it began inside another one.
+    inside: bool,
+    /// What it runs inside of, on whatever account; see `line`.
+    around: Mutex<Option<Arc<Self>>>,
     owner: OwnerId,
     label: Option<Box<str>>,
     settings: Settings,
     domain: u32,
     /// An independent one that has touched what is staged around it.
     joined: AtomicBool,
+    /// Where its call was made, once it was reported as old: for those who look from other threads.
+    stack: OnceLock<Box<str>>,
     inner: Mutex<Inner>,
 }
 
@@ -158,13 +163,14 @@ impl Transaction {
         let transaction = Arc::new(Self {
             store: Arc::clone(store),
             account: Arc::clone(account),
-            around: around.cloned(),
-            nested,
+            inside: around.is_some(),
+            around: Mutex::new(around.cloned()),
             owner,
             label: label.map(Into::into),
             settings,
             domain,
             joined: AtomicBool::new(false),
+            stack: OnceLock::new(),
             inner: Mutex::new(Inner { state: State::Running, staged: Staged::default(), doomed: None }),
         });
         store.live.add(owner, &transaction);
@@ -210,18 +216,25 @@ impl Transaction {
         self.joined.load(Ordering::Acquire)
     }
 
+    /// Why its calls are refused while its work still runs, if they are.
+    #[must_use]
+    pub fn doomed_by(&self) -> Option<ErrorKind> {
+        self.inner().doomed.as_ref().map(Error::kind)
+    }
+
+    /// Lets others know where its call was made.
+    pub fn note_stack(&self, stack: &str) {
+        let _ = self.stack.set(stack.into());
+    }
+
+    /// Where its call was made, if that was noted.
+    #[must_use]
+    pub fn stack(&self) -> Option<&str> {
+        self.stack.get().map(|stack| &**stack)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The one that gets its writes and locks when it ends well; `None` where it commits by itself.
-    fn heir(&self) -> Option<&Arc<Self>> {
-        self.around.as_ref().filter(|_| self.nested && (!self.settings.independent || self.joined()))
-    }
-
-    /// The next one around it on the same account.
-    fn parent(&self) -> Option<&Arc<Self>> {
-        self.around.as_ref().filter(|_| self.nested)
     }
 
     fn check_running(&self, inner: &Inner) -> Result<()> {
@@ -233,20 +246,21 @@ impl Transaction {
 
     /// Refuses a transaction that has ended or is doomed, or that will leave its writes to one of which that is so.
     fn check_line(&self) -> Result<()> {
-        let mut level = Some(self);
+        self.check_running(&self.inner())?;
+        let mut level = self.heir();
         while let Some(transaction) = level {
             transaction.check_running(&transaction.inner())?;
-            level = transaction.heir().map(|heir| &**heir);
+            level = transaction.heir();
         }
         Ok(())
     }
 
-    /// Frees its locks, drops its writes and refuses everything from now on with `error`. Gives whether it was running and not
-    /// doomed before. It still has to be ended.
+    /// Frees its locks, drops its writes and refuses everything from now on with `error`. Gives whether that is so: not where its
+    /// commit has begun to write, nor where it was doomed before. It still has to be ended.
     pub fn doom(&self, error: Error) -> bool {
         {
             let mut inner = self.inner();
-            if inner.state != State::Running || inner.doomed.is_some() {
+            if !matches!(inner.state, State::Running | State::Preparing) || inner.doomed.is_some() {
                 return false;
             }
             inner.doomed = Some(error);
@@ -299,11 +313,5 @@ impl Transaction {
         Box::new(move |outcome: std::result::Result<(), Refusal<LockName>>| {
             flat::run(move || granted(outcome.map_err(|refusal| this.failed(this.refusal(refusal)))));
         })
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.rollback();
     }
 }

@@ -28,21 +28,24 @@ impl Transaction {
     }
 
     fn check_around(&self) -> crate::error::Result<()> {
-        let mut level = Some(self);
+        self.check_running(&self.inner())?;
+        let mut level = self.around();
         while let Some(transaction) = level {
             transaction.check_running(&transaction.inner())?;
-            level = transaction.around.as_deref();
+            level = transaction.around();
         }
         Ok(())
     }
 
     fn deadlock(&self, deadlock: &Deadlock<LockName>) -> Error {
-        let mut levels = vec![self];
-        while let Some(last) = levels.last().filter(|last| last.owner != deadlock.victim) {
-            let Some(around) = last.around.as_deref() else { break };
-            levels.push(around);
+        let mut around = Vec::new();
+        let is_victim = |level: &Self| level.owner == deadlock.victim;
+        let mut next = if is_victim(self) { None } else { self.around() };
+        while let Some(level) = next {
+            next = if is_victim(&level) { None } else { level.around() };
+            around.push(level);
         }
-        let victim = levels.last().copied().unwrap_or(self);
+        let victim = around.last().map_or(self, |level| &**level);
         let named = victim.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
         let words = deadlock.keys.iter().map(words_of).collect::<Vec<_>>().join(", then ");
         let message = format!(
@@ -52,10 +55,10 @@ impl Transaction {
         if let Some(label) = victim.label.as_deref() {
             error = error.with_text("label", label);
         }
-        error = error.with_number("levels", levels.len() as u64);
-        for level in &levels {
+        self.doom(error.clone());
+        around.iter().for_each(|level| {
             level.doom(error.clone());
-        }
+        });
         // Also where its commit had begun.
         self.store.locks.doom(victim.owner, Reason(0));
         error

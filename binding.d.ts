@@ -29,7 +29,7 @@ export declare function beginWith(port: number, account: number, around: number,
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
 
-/** Commits a transaction and forgets its handle. */
+/** Commits a transaction and forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended. */
 export declare function commit(port: number, transaction: number, ticket: number): number
 
 /** Copies that result and forgets it. */
@@ -37,6 +37,9 @@ export declare function copyOverflow(port: number, target: Uint8Array): void
 
 /** Frees a transaction's locks and refuses its calls and its commit from now on, with the error of this code. */
 export declare function doom(port: number, transaction: number, code: string): boolean
+
+/** The code of the error with which a transaction refuses its calls, if it does. */
+export declare function doomedBy(port: number, transaction: number): string | null
 
 /** Removes an account's creds and records. */
 export declare function dropAccount(port: number, account: number, ticket: number): number
@@ -64,6 +67,9 @@ export declare function get(port: number, account: number, transaction: number, 
 /** Like `get`, with the request in a buffer of its own. The answer is never in the scratch buffer. */
 export declare function getFrom(port: number, account: number, transaction: number, request: Uint8Array, ticket: number): number
 
+/** Milliseconds for which a transaction has held its first lock; -1 where it holds none. */
+export declare function heldMs(port: number, transaction: number): number
+
 /** Whether a transaction that was to be independent commits with the one around it. */
 export declare function joined(port: number, transaction: number): boolean
 
@@ -81,6 +87,12 @@ export declare function lastError(port: number): string
 
 /** Every lock of a cask with its holders and waiters, as JSON; `null` on failure. A waiter of this port has the `ticket` of its call. */
 export declare function locks(port: number, cask: number): string | null
+
+/** Lets other threads know where a transaction was begun. */
+export declare function noteStack(port: number, transaction: number, stack: string): void
+
+/** Lets other threads know where the call was made that waits behind a ticket; without a stack, that it waits no more. */
+export declare function noteWait(port: number, cask: number, ticket: number, stack?: string | undefined | null): void
 
 /** Handle of an account. Calls through it wait for a lock for `lock_timeout_ms` at most; 0 is for ever. */
 export declare function openAccount(port: number, cask: number, name: string, lockTimeoutMs: number): number
@@ -101,7 +113,7 @@ export declare function openPort(scratch: Uint8Array, wake: () => void, thread: 
 /** Bytes of the last result that did not fit into the scratch buffer. */
 export declare function overflowLength(port: number): number
 
-/** Rolls a transaction back and forgets its handle. */
+/** Rolls a transaction back, where it has not ended, and forgets its handle. */
 export declare function rollback(port: number, transaction: number): void
 
 /**

@@ -30,9 +30,15 @@ class AccountState {
     this.key = `${cask.uid}/${name}`
     /** @type {DecodeHooks} */
     this.hooks = cask.hooks
-    const describe = () => ({ account: name })
+    /** The function below the caller of the call that is being made outside of transactions. @type {Function} */
+    this.called = AccountState
+    const who = {
+      describe: () => ({ account: name }),
+      waitBegan: () => cask.running.begin(),
+      waitEnded: () => cask.running.end()
+    }
     this.records = new RecordAccess(handle, 0, cask.hooks, {
-      wait: () => waitForLocks(cask, describe),
+      wait: () => waitForLocks(cask, who, this.called),
       call: async (work) => work()
     })
   }
@@ -53,6 +59,13 @@ function makeAccount(account, ambient) {
   const checkCall = () => {
     if (!running(account.key)) cask.check()
   }
+  const saveCreds = async (/** @type {unknown} */ creds) => {
+    checkCall()
+    const transaction = running(account.key)
+    if (transaction && !transaction.doomedBy) return transaction.saveCreds(creds, saveCreds)
+    account.called = saveCreds
+    await records.setCreds(creds)
+  }
   return {
     name: account.name,
     keys: makeKeys(account, ambient),
@@ -60,12 +73,7 @@ function makeAccount(account, ambient) {
       checkCall()
       return /** @type {any} */ (records.getCreds())
     },
-    saveCreds: async (creds) => {
-      checkCall()
-      const transaction = running(account.key)
-      if (transaction && !transaction.doomedBy) await transaction.saveCreds(creds)
-      else await records.setCreds(creds)
-    },
+    saveCreds,
     drop: async () => {
       cask.check()
       if (running(account.key)) {
@@ -126,6 +134,7 @@ function makeKeys(account, ambient) {
         const transaction = insideToWrite()
         if (transaction) return transaction.facade.set(/** @type {any} */ (data))
         cask.check()
+        account.called = keys.set
         return Promise.resolve(records.set(data))
       } catch (error) {
         return Promise.reject(atCaller(error, keys.set))
@@ -136,6 +145,7 @@ function makeKeys(account, ambient) {
         const transaction = insideToWrite()
         if (transaction) return transaction.facade.clear()
         cask.check()
+        account.called = keys.clear
         return Promise.resolve(records.clear())
       } catch (error) {
         return Promise.reject(atCaller(error, keys.clear))

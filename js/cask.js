@@ -79,26 +79,39 @@ class CaskState {
   /** Every lock with its holders and waiters, with the stacks that this thread knows. */
   locks() {
     const transactions = new Map()
-    for (const transaction of live()) if (transaction.account.cask === this) transactions.set(transaction.handle, transaction)
-    const described = binding.locks(port, this.handle)
-    if (typeof described !== 'string') throw lastError()
+    for (const transaction of live()) if (transaction.cask.uid === this.uid) transactions.set(transaction.handle, transaction)
     /** @type {(party: any) => any} */
     const party = ({ handle, ticket: waiting, ...facts }) => {
-      const { stack } = (waiting === undefined ? transactions.get(handle) : waits.get(waiting)) ?? {}
-      return stack === undefined ? facts : { ...facts, stack: stack.stack }
+      const here = waiting === undefined ? transactions.get(handle) : waits.get(waiting)
+      const stack = here?.stack?.stack
+      return stack === undefined ? facts : { ...facts, stack }
     }
-    return JSON.parse(described).map((/** @type {any} */ lock) => ({ ...lock, holders: lock.holders.map(party), waiters: lock.waiters.map(party) }))
+    return this.#describedLocks().map((lock) => ({ ...lock, holders: lock.holders.map(party), waiters: lock.waiters.map(party) }))
   }
 
   /**
-   * The locks that one transaction of this thread holds.
-   * @param {number} handle
+   * What each transaction of this thread holds, by its handle.
+   * @returns {Map<number, object[]>}
    */
-  locksOf(handle) {
+  heldByTransaction() {
+    const held = new Map()
+    for (const { holders, waiters, ...lock } of this.#describedLocks()) {
+      for (const { handle } of holders) {
+        if (handle === undefined) continue
+        const locks = held.get(handle)
+        const facts = { ...lock, waiters: waiters.length }
+        if (locks) locks.push(facts)
+        else held.set(handle, [facts])
+      }
+    }
+    return held
+  }
+
+  /** @returns {any[]} */
+  #describedLocks() {
     const described = binding.locks(port, this.handle)
-    if (typeof described !== 'string') return []
-    const held = JSON.parse(described).filter((/** @type {any} */ lock) => lock.holders.some((/** @type {any} */ holder) => holder.handle === handle))
-    return held.map((/** @type {any} */ { holders, waiters, ...lock }) => ({ ...lock, waiters: waiters.length }))
+    if (typeof described !== 'string') throw lastError()
+    return JSON.parse(described)
   }
 
   /**

@@ -39,10 +39,38 @@ function runInside(context, work) {
   return shared.storage.run(context, work)
 }
 
-/** The context around the current call, without levels that have ended. */
+/** @param {Context | undefined} context */
+function unforgotten(context) {
+  let level = context
+  while (level?.transaction.isForgotten()) level = level.outer
+  return level
+}
+
+/**
+ * The context around the current call. Levels that have ended leave it here, from wherever they are: work that begins the next transaction
+ * inside the one before would otherwise lengthen it for ever.
+ */
 function current() {
-  let context = shared.storage.getStore()
-  while (context?.transaction.isForgotten()) context = context.outer
+  const context = unforgotten(shared.storage.getStore())
+  /** The innermost level of each account that was rolled back not long ago. @type {Map<string, TransactionState> | undefined} */
+  let refusing
+  let inner
+  for (let level = context; level; level = level.outer) {
+    level.outer = unforgotten(level.outer)
+    const { account, transaction } = level
+    if (transaction.phase === 'rolled back') {
+      const nearer = refusing?.get(account)
+      if (nearer && inner) {
+        // That one refuses for both.
+        nearer.refusesUntil = Math.max(nearer.refusesUntil, transaction.refusesUntil)
+        inner.outer = level.outer
+        continue
+      }
+      refusing ??= new Map()
+      refusing.set(account, transaction)
+    }
+    inner = level
+  }
   return context
 }
 

@@ -52,7 +52,11 @@ function outOfRange(argument, message) {
  * @param {Function} called the function below the caller
  */
 function atCaller(error, called) {
-  if (String(error?.code).startsWith('ERR_CASK_')) Error.captureStackTrace(error, called)
+  if (!String(error?.code).startsWith('ERR_CASK_')) return error
+  const before = error.stack
+  Error.captureStackTrace(error, called)
+  // Nothing is left where the call is not on the stack any more.
+  if (!error.stack?.includes('\n    at ')) error.stack = before
   return error
 }
 

@@ -1,36 +1,79 @@
 'use strict'
 
-const { binding, port, settled } = require('./port.js')
+const { binding, port, enlist } = require('./port.js')
+const { fromCore } = require('./errors.js')
+const { stackOfWaiter } = require('./stacks.js')
 const { watchWait, unwatchWait } = require('./watch.js')
 
 /** @typedef {import('./cask.js').CaskState} CaskState */
+/** @typedef {import('./stacks.js').Stack} Stack */
 
 /**
- * Waits for a call that waits for locks: with its stack, so that others can see what waits, and not beyond the handle's limit.
- * @param {CaskState} cask
- * @param {(role: string) => object} describe
- * @param {Function} [called] the function below the caller
- * @returns {Promise<number>} the call's ticket
+ * Whoever makes a call that waits.
+ * @typedef {object} Waiter
+ * @property {() => { account: string, label?: string }} describe
+ * @property {(now: number) => void} waitBegan
+ * @property {(now: number) => void} waitEnded
  */
-async function waitForLocks(cask, describe, called = waitForLocks) {
-  const stack = { stack: '' }
-  // Most often nobody looks at it, and then it is not put into words.
-  Error.captureStackTrace(stack, called)
-  const wait = { cask, describe, since: performance.now(), reported: false, stack }
-  const { lockTimeoutMs } = cask
-  // A millisecond more, since the core has its own clock.
-  const timer = lockTimeoutMs > 0 ? setTimeout(() => binding.expireWaits(port, cask.handle), lockTimeoutMs + 1) : undefined
-  watchWait(/** @type {any} */ (wait))
-  try {
-    return await settled(wait)
-  } catch (thrown) {
-    const error = /** @type {Error} */ (thrown)
-    error.stack = stack.stack.replace(/^[^\n]*/, `${error.name}: ${error.message}`)
-    throw error
-  } finally {
-    clearTimeout(timer)
-    unwatchWait(/** @type {any} */ (wait))
+
+/** One call that waits for locks. */
+class LockWait {
+  /**
+   * @param {CaskState} cask
+   * @param {Waiter} who
+   * @param {Function | Stack} called
+   * @param {(ticket: number) => void} resolve
+   * @param {(error: unknown) => void} reject
+   */
+  constructor(cask, who, called, resolve, reject) {
+    this.cask = cask
+    this.who = who
+    this.since = performance.now()
+    this.stack = stackOfWaiter(called, this.since, cask.lockStacks)
+    this.reported = false
+    this.resolve = resolve
+    this.reject = reject
+    const { lockTimeoutMs } = cask
+    // A millisecond more, since the core has its own clock.
+    this.timer = lockTimeoutMs > 0 ? setTimeout(() => binding.expireWaits(port, cask.handle), lockTimeoutMs + 1) : undefined
+    this.ticket = enlist(this)
+    who.waitBegan(this.since)
+    watchWait(this)
+  }
+
+  describe() {
+    return this.who.describe()
+  }
+
+  /** @param {string | undefined} failure */
+  settle(failure) {
+    if (this.timer !== undefined) clearTimeout(this.timer)
+    this.who.waitEnded(performance.now())
+    unwatchWait(this)
+    if (failure === undefined) this.resolve(this.ticket)
+    else this.reject(this.#error(failure))
+  }
+
+  /** @param {string} failure */
+  #error(failure) {
+    const error = fromCore(failure)
+    const lines = this.stack?.stack
+    if (lines) error.stack = lines.replace(/^[^\n]*/, () => `${error.name}: ${error.message}`)
+    return error
   }
 }
 
-module.exports = { waitForLocks }
+/**
+ * Waits for the locks of the call before: with its stack, so that others can see what waits, and not beyond the handle's limit.
+ * @param {CaskState} cask
+ * @param {Waiter} who
+ * @param {Function | Stack} called the function below the caller, or where that was
+ * @returns {Promise<number>} the call's ticket
+ */
+function waitForLocks(cask, who, called) {
+  return new Promise((resolve, reject) => {
+    new LockWait(cask, who, called, resolve, reject)
+  })
+}
+
+module.exports = { LockWait, waitForLocks }

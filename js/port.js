@@ -33,15 +33,10 @@ const HOME = {}
 /**
  * A call that waits.
  * @typedef {object} PendingWait
- * @property {(failure: string | undefined) => void} settle
- * @property {any} [cask] the CaskState of a call that waits for a lock
- * @property {number} since on the clock of `performance.now()`
- * @property {boolean} reported
- * @property {{ stack?: string | undefined }} stack where the call was made
- * @property {(role: string) => any} describe
+ * @property {(failure: string | undefined) => void} settle told how it ended
  */
 
-/** Calls that wait, by ticket. @type {Map<number, any>} */
+/** Calls that wait, by ticket. @type {Map<number, PendingWait>} */
 const waits = new Map()
 let nextTicket = 1
 const port = binding.openPort(scratch, settleWaiting, threadId)
@@ -71,15 +66,25 @@ function ticket() {
 }
 
 /**
- * Waits for the ticket that was handed to the call before. While anything waits, the process stays alive.
- * @param {object} [facts] what else is to be known of the wait while it lasts
- * @returns {Promise<number>} the ticket
+ * Lets a wait hear of the ticket that was handed to the call before. While anything waits, the process stays alive.
+ * @param {PendingWait} wait
+ * @returns {number} the ticket
  */
-async function settled(facts) {
+function enlist(wait) {
   const ticket = nextTicket
   nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
   if (waits.size === 0) binding.keepAlive(port, true)
-  const failure = await new Promise((settle) => waits.set(ticket, Object.assign(facts ?? {}, { settle })))
+  waits.set(ticket, wait)
+  return ticket
+}
+
+/**
+ * Waits for the ticket that was handed to the call before.
+ * @returns {Promise<number>} the ticket
+ */
+async function settled() {
+  let ticket = 0
+  const failure = await new Promise((settle) => (ticket = enlist({ settle })))
   // Made here and not where it was settled, so that its stack leads to the caller.
   if (failure !== undefined) throw fromCore(failure)
   return ticket
@@ -141,6 +146,7 @@ module.exports = {
   READ_LATER,
   READ_WAITS,
   ticket,
+  enlist,
   settled,
   lastError,
   settleNow,

@@ -17,7 +17,7 @@ const { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPref
  * Whoever makes calls on records: an account, or a transaction.
  * @typedef {object} Caller
  * @property {() => Promise<number>} wait waits for the locks of the call before; gives its ticket
- * @property {<T>(work: () => T | Promise<T>, called: Function) => Promise<T>} call checks and counts a call
+ * @property {<T>(work: () => T | Promise<T>, called: Function | import('./stacks.js').Stack) => Promise<T>} call checks and counts a call
  */
 
 /** Length that stands for an absent value. */
@@ -216,10 +216,11 @@ class RecordAccess {
   /**
    * Ids of one family as of this call, one by one.
    * @param {unknown} family
+   * @param {Function} [called] the function below the caller
    * @returns {AsyncIterable<string>}
    */
-  listIds(family) {
-    return later(this.caller.call(() => this.ids(family), this.listIds), async function* (ids) {
+  listIds(family, called = this.listIds) {
+    return later(this.caller.call(() => this.ids(family), called), async function* (ids) {
       yield* ids
     })
   }
@@ -227,13 +228,14 @@ class RecordAccess {
   /**
    * Records of one family: ids as of this call, each value as committed when it is reached.
    * @param {unknown} family
+   * @param {Function} [called] the function below the caller
    * @returns {AsyncIterable<[string, unknown]>}
    */
-  list(family) {
+  list(family, called = this.list) {
     // The lock of the family covers its records.
     const records = this.transaction === 0 ? this : this.aside()
-    const read = (/** @type {string} */ id) => this.caller.call(() => records.get(family, [id]), this.list)
-    return later(this.caller.call(() => this.ids(family), this.list), async function* (ids) {
+    const read = (/** @type {string} */ id) => this.caller.call(() => records.get(family, [id]), called)
+    return later(this.caller.call(() => this.ids(family), called), async function* (ids) {
       // One at a time: what is removed or changed while the walk stands at another record counts.
       for (const id of ids) {
         const values = await read(id)

@@ -48,7 +48,8 @@ const OPTIONS = {
     if (value === 'independent') plan.settings |= INDEPENDENT
   },
   signal: (value, plan) => {
-    if (typeof value?.aborted !== 'boolean' || typeof value.addEventListener !== 'function') {
+    const isSignal = typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function' && typeof value.removeEventListener === 'function'
+    if (!isSignal) {
       throw wrongType('signal', 'signal is an AbortSignal')
     }
     plan.signal = value

@@ -4,25 +4,25 @@ const { HOME, binding, port, FAILED, LATER, WAITS, ticket, settled, lastError, s
 const { channels, publish } = require('./channels.js')
 const { runInside, current } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
+const { Facade } = require('./facade.js')
+const { limit } = require('./limit.js')
 const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
 const { packRecords } = require('./requests.js')
 const { Running } = require('./running.js')
-const { INDEPENDENT, checkWork, planFor, planWith } = require('./transaction-options.js')
-const { timeoutError, unwatch, watch } = require('./watch.js')
+const { stackOfHolder } = require('./stacks.js')
+const { INDEPENDENT, LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
+const { unwatch, watch } = require('./watch.js')
 
-/** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./account.js').AccountState} AccountState */
+/** @typedef {import('./stacks.js').Stack} Stack */
 /** @typedef {import('./transaction-options.js').Plan} Plan */
-/** @typedef {'running' | 'committing' | 'committed' | 'rolled back'} Phase */
-
-/** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
-const STACK_EVERY = 64
-let untilStack = 1
+/** @typedef {'running' | 'preparing' | 'committing' | 'committed' | 'rolled back'} Phase */
 
 /**
- * One transaction. `running -> committing -> committed`, or `running -> rolled back`. While it runs it can be doomed: its locks are
- * free, its calls reject with what doomed it, and so does its promise, at once or when its work has ended.
+ * One transaction. `running -> preparing -> committing -> committed`, or `-> rolled back` from each of them; while it prepares it waits for
+ * the locks of its commit. Up to there it can be doomed: its locks are free, its calls reject with what doomed it, and so does its promise,
+ * at once where it is given up, else when its work has ended.
  */
 class TransactionState {
   /**
@@ -40,33 +40,37 @@ class TransactionState {
     this.handle = 0
     /** @type {Phase} */
     this.phase = 'running'
-    this.endedAt = 0
+    /** Until when ambient writes of its left-over work are refused, on the clock of `performance.now()`. */
+    this.refusesUntil = 0
     /** @type {any} */
     this.doomedBy = undefined
-    /** Whether it may hold locks. */
-    this.holds = false
-    /** How many of its calls, and of those inside it, wait for locks. */
+    /** How many of its calls, and of those inside it, wait for locks; and since when any does. */
     this.waiting = 0
-    /** How many calls it, or one inside it, has made. */
+    this.waitingSince = 0
+    /** How many transactions run directly inside it, on whatever account. */
+    this.inner = 0
+    /** How many calls it has made. */
     this.calls = 0
     this.callsSeen = 0
-    /** When it got its first lock; times are on the clock of `performance.now()`. */
+    /** Since when it has held locks, as seen by the last look; 0 while it has not. */
     this.since = 0
-    /** The same, moved on by the time that does not count towards its limit. */
+    /** The same, moved on by the time that does not count towards its limits; and since when it has made no call. */
     this.heldSince = 0
     this.idleSince = 0
     this.lookedAt = 0
     this.reported = false
-    /** Where it began, where that is kept. @type {{ stack?: string } | undefined} */
+    /** Where it was begun, where that is kept. @type {Stack | undefined} */
     this.stack = undefined
-    /** The function below the caller of the call that is being made. @type {Function | undefined} */
-    this.called = undefined
+    /** The function below the caller of the call that is being made. @type {Function | Stack} */
+    this.called = TransactionState
     this.home = HOME
     this.records = account.records
-    /** What has to end before it commits: transactions inside it, calls that wait. @type {Running | undefined} */
+    /** What has to end before it commits: transactions of its account inside it, calls that wait. @type {Running | undefined} */
     this.inside = undefined
-    /** What waits for its end: the transaction around it, or its cask. @type {Running | undefined} */
+    /** What waits for its end beside its cask: the transaction of its account around it. @type {Running | undefined} */
     this.outside = undefined
+    /** The one that counts it as running inside. @type {TransactionState | undefined} */
+    this.countedBy = undefined
     /** Its place among those that are watched. */
     this.isWatched = false
     /** @type {TransactionState | undefined} */
@@ -87,6 +91,10 @@ class TransactionState {
     return this.account.cask
   }
 
+  hasEnded() {
+    return this.phase === 'committed' || this.phase === 'rolled back'
+  }
+
   /** Whether this level may leave the ambient chain. */
   isForgotten() {
     return this.phase === 'committed' || (this.phase === 'rolled back' && !this.refusesLeftovers())
@@ -94,7 +102,18 @@ class TransactionState {
 
   /** Whether an ambient write that outlived this transaction has to be refused. */
   refusesLeftovers() {
-    return this.phase === 'rolled back' && performance.now() - this.endedAt < this.account.cask.refusesLeftoversMs
+    return this.phase === 'rolled back' && performance.now() < this.refusesUntil
+  }
+
+  /** The one around it that gets its writes and locks when it ends well. */
+  heir() {
+    return this.around?.account === this.account && (!this.isIndependent || this.joined()) ? this.around : undefined
+  }
+
+  /** The one around it. What has ended leaves the line, unless this one leaves its writes to it. */
+  outer() {
+    while (this.around?.hasEnded() && (this.isIndependent || this.around.account !== this.account)) this.around = this.around.around
+    return this.around
   }
 
   /** Refuses calls after the end, and those of a doomed transaction. */
@@ -112,24 +131,50 @@ class TransactionState {
   }
 
   /**
+   * Begins a call on the core in this transaction. `leave` or `refuse` has to follow.
+   * @param {Function | Stack} called the function below the caller, or where that was
+   */
+  enter(called) {
+    this.check()
+    this.called = called
+    this.calls++
+  }
+
+  /**
+   * The answer of a call.
+   * @template T
+   * @param {T | Promise<T>} answer
+   * @returns {Promise<T>}
+   */
+  leave(answer) {
+    return answer instanceof Promise ? this.#ofCommit(answer) : Promise.resolve(answer)
+  }
+
+  /**
+   * The answer of a call that has failed at once.
+   * @param {unknown} error
+   * @param {Function | Stack} called
+   * @returns {Promise<never>}
+   */
+  refuse(error, called) {
+    const isKnown = error === this.doomedBy
+    const failure = this.failed(error)
+    return Promise.reject(isKnown || failure !== error || typeof called !== 'function' ? failure : atCaller(failure, called))
+  }
+
+  /**
    * Makes one call on the core in this transaction.
    * @template T
    * @param {() => T | Promise<T>} work
-   * @param {Function} called the function below the caller
+   * @param {Function | Stack} called the function below the caller, or where that was
    * @returns {Promise<T>}
    */
   call(work, called) {
     try {
-      this.check()
-      this.called = called
-      this.calls++
-      for (let outer = this.around; outer; outer = outer.around) outer.calls++
-      if (!this.holds) this.beginHolding()
-      const answer = work()
-      return answer instanceof Promise ? this.#ofCommit(answer) : Promise.resolve(answer)
+      this.enter(called)
+      return this.leave(work())
     } catch (error) {
-      const failure = this.failed(error)
-      return Promise.reject(failure === this.doomedBy ? failure : atCaller(failure, called))
+      return this.refuse(error, called)
     }
   }
 
@@ -151,26 +196,36 @@ class TransactionState {
     }
   }
 
-  /** From now on it counts how long it holds locks. */
-  beginHolding() {
-    this.holds = true
-    this.since = this.heldSince = this.idleSince = this.lookedAt = performance.now()
-    watch(this)
-  }
-
   /**
    * Waits for locks of this transaction.
    * @returns {Promise<number>} the call's ticket
    */
-  async wait() {
-    /** @type {TransactionState | undefined} */
-    let level = this
-    for (; level; level = level.around) level.waiting++
-    try {
-      return await waitForLocks(this.account.cask, (role) => this.describe(role), this.called)
-    } finally {
-      for (level = this; level; level = level.around) level.waiting--
+  wait() {
+    return waitForLocks(this.account.cask, this, this.called)
+  }
+
+  /** @param {number} now */
+  waitBegan(now) {
+    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.outer()) {
+      if (level.waiting++ === 0) level.waitingSince = now
     }
+  }
+
+  /** @param {number} now */
+  waitEnded(now) {
+    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.outer()) {
+      if (--level.waiting === 0) level.uncount(now)
+    }
+  }
+
+  /**
+   * Leaves the time in which it has waited out of what counts towards its limits.
+   * @param {number} now
+   */
+  uncount(now) {
+    if (this.since === 0) return
+    this.heldSince += now - Math.max(this.waitingSince, this.lookedAt)
+    this.idleSince = this.lookedAt = now
   }
 
   /**
@@ -181,71 +236,113 @@ class TransactionState {
   failed(error) {
     if (!(error instanceof CaskError) || error.code === 'ERR_CASK_TRANSACTION_ENDED' || error.code === 'ERR_CASK_INVALID_ARGUMENT') return error
     // The core knows a code only; here is the error with what led to it.
-    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.around) {
+    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.heir()) {
       if (level.doomedBy?.code === error.code) return level.doomedBy
     }
-    const facts = /** @type {any} */ (error)
-    const levels = facts.levels ?? 1
-    delete facts.levels
-    /** @type {TransactionState | undefined} */
-    let level = this
-    for (let left = levels; level && left > 0; left--, level = level.around) level.doom(error)
+    this.doom(error)
+    this.#heed(this.outer(), error)
     return error
+  }
+
+  /**
+   * Dooms what the core has doomed with an error, from one level outwards: a deadlock ends all up to its victim.
+   * @param {TransactionState | undefined} from
+   * @param {any} error
+   */
+  #heed(from, error) {
+    for (let level = from; level; level = level.outer()) {
+      if (!level.doomedBy && level.handle !== 0 && binding.doomedBy(port, level.handle) === error.code) level.doom(error)
+    }
   }
 
   /**
    * Frees its locks, and refuses its calls and its commit from now on.
    * @param {any} error
+   * @returns {boolean} whether it is doomed now
    */
   doom(error) {
-    if (this.phase !== 'running' || this.doomedBy) return
+    if (this.doomedBy) return true
+    if (this.phase !== 'running' && this.phase !== 'preparing') return false
+    const isNew = this.handle !== 0 && binding.doom(port, this.handle, error.code)
+    // While it waits for the locks of its commit only the core knows whether it has begun to write.
+    if (this.phase === 'preparing' && !isNew) return false
     this.doomedBy = error
-    if (this.handle !== 0) binding.doom(port, this.handle, error.code)
-    publish(channels.doomed, () => ({ ...this.describe('doomed'), code: error.code, error }))
+    publish(channels.doomed, () => ({ ...this.describe(), code: error.code, error }))
+    return true
   }
 
   /**
-   * Dooms it and does not wait for its work, which may never end.
+   * Dooms it and does not wait for its work, which may never end. Where it is doomed already, it ends with what doomed it first.
    * @param {any} error
    */
   giveUp(error) {
-    if (this.phase !== 'running' || this.doomedBy) return
-    this.doom(error)
-    this.reject(error)
+    if (this.hasEnded() || !this.doom(error)) return
+    this.reject(this.doomedBy)
     this.#forget()
-  }
-
-  /**
-   * @param {number} heldMs
-   * @param {string} how
-   */
-  timeOut(heldMs, how) {
-    this.giveUp(timeoutError(this, heldMs, how))
   }
 
   /**
    * Saves creds at once, and not as part of the transaction; where `setCreds` was called here or around, in its place.
    * @param {unknown} creds
+   * @param {Function} called
    */
-  async saveCreds(creds) {
-    await this.records.saveCreds(creds)
+  async saveCreds(creds, called) {
+    this.called = called
+    try {
+      await this.records.saveCreds(creds)
+    } catch (error) {
+      // It is no call of the transaction; but who waits through it may have been a deadlock's victim.
+      if (error instanceof CaskError) this.#heed(this, error)
+      throw error
+    }
   }
 
+  /** For how long it has held locks, as far as that counts, in milliseconds. */
   heldMs() {
-    return performance.now() - this.heldSince
+    return this.since === 0 ? Math.max(Math.round(binding.heldMs(port, this.handle)), 0) : Math.round(performance.now() - this.heldSince)
+  }
+
+  /** Who this is, for those who look at locks. */
+  describe() {
+    const { account, label } = this
+    return label === undefined ? { account: account.name } : { account: account.name, label }
   }
 
   /**
-   * Who this is, for those who look at locks.
-   * @param {string} role
+   * Begins a transaction inside this one.
+   * @param {unknown} work
+   * @param {unknown} label
+   * @param {unknown} options
+   * @param {Function} called the function below the caller
    */
-  describe(role) {
-    const { label, stack } = this
-    return {
-      account: this.account.name,
-      ...(label === undefined ? {} : { label }),
-      ...(role === 'holder' ? { locks: this.account.cask.locksOf(this.handle) } : {}),
-      ...(role === 'holder' && stack?.stack ? { stack: stack.stack } : {})
+  beginInside(work, label, options, called) {
+    return this.#beginInside(work, () => planFor(label, options), called)
+  }
+
+  /**
+   * The same, with records that it locks first.
+   * @param {unknown} scope
+   * @param {unknown} work
+   * @param {unknown} options
+   * @param {Function} called
+   */
+  beginWithInside(scope, work, options, called) {
+    return this.#beginInside(work, () => planWith(scope, options), called)
+  }
+
+  /**
+   * @param {unknown} work
+   * @param {() => Plan} makePlan
+   * @param {Function} called
+   */
+  #beginInside(work, makePlan, called) {
+    try {
+      checkWork(work)
+      const plan = makePlan()
+      this.check()
+      return transact(this.account, this, work, plan, called)
+    } catch (error) {
+      return Promise.reject(error === this.doomedBy ? error : atCaller(error, called))
     }
   }
 
@@ -260,67 +357,74 @@ class TransactionState {
     return new Promise((resolve, reject) => {
       this.resolve = resolve
       this.reject = reject
-      // Whoever waits for the end does not wait for this promise itself: a failure that nobody handles must show.
-      const { around } = this
-      this.outside = around?.account === this.account ? (around.inside ??= new Running()) : this.account.cask.running
-      this.outside.begin()
-      if (this.account.cask.lockStacks || --untilStack === 0) {
-        untilStack = STACK_EVERY
-        this.stack = {}
-        Error.captureStackTrace(this.stack, called)
-      }
+      this.#enlist()
+      this.stack = stackOfHolder(called, this.account.cask.lockStacks || (plan.settings & LOCKS_AT_COMMIT) !== 0)
       this.called = called
       try {
-        if (plan.signal || plan.timeoutMs > 0) this.#limit(plan)
-        const begun = this.#begin(plan)
-        if (begun === undefined) this.#runWork(work)
-        else begun.then(() => this.#runWork(work), (error) => this.#rollBack(error))
-      } catch (/** @type {any} */ error) {
-        this.#rollBack(error === this.doomedBy && error.code !== 'ERR_CASK_DEADLOCK' ? error : atCaller(error, called))
+        if (plan.signal || plan.timeoutMs > 0) this.unlimit = limit(this, plan)
+        if (this.doomedBy) this.#rollBack(this.doomedBy)
+        else if (this.#begin(plan, called)) this.#runWork(work)
+        else this.wait().then(() => this.#runWork(work), (error) => this.#rollBack(this.failed(error)))
+      } catch (error) {
+        this.#rollBack(error)
       }
     })
   }
 
+  /** Lets those know of it that wait for its end, or watch it. */
+  #enlist() {
+    const { around } = this
+    // Whoever waits for the end does not wait for the promise itself: a failure that nobody handles must show.
+    this.account.cask.running.begin()
+    if (around) {
+      around.inner++
+      around.calls++
+      this.countedBy = around
+      if (around.account === this.account) {
+        this.outside = around.inside ??= new Running()
+        this.outside.begin()
+      }
+    }
+    watch(this)
+  }
+
   /**
    * @param {Plan} plan
-   * @returns {Promise<unknown> | undefined} a promise where it has to wait for its locks
+   * @param {Function} called
+   * @returns {boolean} whether it has its locks; else it waits for them
    */
-  #begin(plan) {
-    const { account, around } = this
-    const outer = around?.handle ?? 0
+  #begin(plan, called) {
+    const { account } = this
+    const outer = this.around?.handle ?? 0
     const begun = plan.records
       ? packRecords(plan.records, (keys) => binding.beginWith(port, account.handle, outer, keys, plan.settings, ticket()))
       : binding.begin(port, account.handle, outer, plan.label, plan.settings, ticket())
-    if (begun === FAILED) throw this.failed(lastError())
+    if (begun === FAILED) {
+      const error = lastError()
+      const failure = this.failed(error)
+      throw failure === error ? atCaller(error, called) : failure
+    }
     this.handle = begun < 0 ? -begun - 1 : begun
     this.records = new RecordAccess(account.handle, this.handle, account.hooks, this)
-    if (begun < 0) return this.#beginLater()
-    if (plan.label !== undefined || plan.records) this.beginHolding()
-    return undefined
-  }
-
-  async #beginLater() {
-    try {
-      await this.wait()
-    } catch (error) {
-      throw this.failed(error)
-    }
-    this.beginHolding()
+    return begun > 0
   }
 
   /** @param {(transaction: unknown) => unknown} work */
   #runWork(work) {
-    let result
+    // It may have been given up in the turn in which it got its locks.
+    if (this.doomedBy) return this.#rollBack(this.doomedBy)
     try {
-      result = runInside({ account: this.account.key, transaction: this, outer: current() }, () => work(this.facade))
+      const result = runInside({ account: this.account.key, transaction: this, outer: current() }, () => work(this.facade))
+      if (result instanceof Promise) {
+        result.then((value) => this.#commit(value), (error) => this.#rollBack(error))
+      } else if ((typeof result === 'object' && result !== null) || typeof result === 'function') {
+        // A promise of somebody else's, maybe: asking for its `then` runs their code.
+        Promise.resolve(result).then((value) => this.#commit(value), (error) => this.#rollBack(error))
+      } else {
+        this.#commit(result)
+      }
     } catch (error) {
       this.#rollBack(error)
-      return
-    }
-    if (result instanceof Promise || typeof (/** @type {any} */ (result)?.then) === 'function') {
-      Promise.resolve(result).then((value) => this.#commit(value), (error) => this.#rollBack(error))
-    } else {
-      this.#commit(result)
     }
   }
 
@@ -337,11 +441,21 @@ class TransactionState {
     }
     if (this.isIndependent) this.#noteJoined()
     this.phase = 'committing'
-    this.called = undefined
     const answered = binding.commit(port, this.handle, ticket())
     if (answered === FAILED) this.#rolledBack(this.failed(lastError()))
-    else if (answered === LATER || answered === WAITS) this.#commitLater(value, answered === WAITS ? this.wait() : settled())
+    else if (answered === WAITS) this.#prepare(value)
+    else if (answered === LATER) this.#commitLater(value, settled())
     else this.#committed(value)
+  }
+
+  /**
+   * Waits for the locks of the commit, and then for the commit.
+   * @param {unknown} value
+   */
+  #prepare(value) {
+    this.phase = 'preparing'
+    this.called = this.stack ?? TransactionState
+    this.#commitLater(value, this.wait())
   }
 
   /**
@@ -352,18 +466,19 @@ class TransactionState {
     try {
       await written
     } catch (error) {
-      this.#rolledBack(this.failed(error))
+      this.#rollBack(this.failed(error))
       return
     }
+    // After a wait for locks the core still has its handle.
+    if (this.phase === 'preparing') binding.rollback(port, this.handle)
     this.#committed(value)
   }
 
   /** @param {unknown} value */
   #committed(value) {
     this.phase = 'committed'
-    this.#forget()
     this.resolve(value)
-    settleNow()
+    this.#end()
   }
 
   /** @param {unknown} error */
@@ -376,18 +491,32 @@ class TransactionState {
   /** @param {unknown} error */
   #rolledBack(error) {
     this.phase = 'rolled back'
-    this.endedAt = performance.now()
-    this.#forget()
+    this.refusesUntil = performance.now() + this.account.cask.refusesLeftoversMs
     this.reject(error)
+    this.#end()
+  }
+
+  #end() {
+    this.#forget()
+    this.doomedBy = undefined
+    while (this.around?.hasEnded()) this.around = this.around.around
     settleNow()
   }
 
-  /** Nobody waits for it and nothing watches it any more. */
+  /** Nobody waits for it and nothing watches it any more, and it keeps nothing of its caller's alive. */
   #forget() {
+    if (!this.isWatched) return
     unwatch(this)
     this.unlimit()
+    this.account.cask.running.end()
     this.outside?.end()
-    this.outside = undefined
+    if (this.countedBy) {
+      this.countedBy.inner--
+      this.countedBy.calls++
+    }
+    this.countedBy = this.outside = this.stack = undefined
+    this.called = TransactionState
+    this.resolve = this.reject = this.unlimit = ignore
   }
 
   /** Whether an independent transaction commits with the one around it, because it has touched what is staged there. */
@@ -399,32 +528,7 @@ class TransactionState {
   #noteJoined() {
     if (this.hasJoined || this.handle === 0 || !binding.joined(port, this.handle)) return
     this.hasJoined = true
-    publish(channels.joined, () => ({ ...this.describe('joined'), around: this.around?.label }))
-  }
-
-  /** @param {Plan} plan */
-  #limit({ signal, timeoutMs }) {
-    const abort = () => this.giveUp(new CaskError('ERR_CASK_ABORTED', 'the signal of the transaction was aborted', {
-      ...(this.label === undefined ? {} : { label: this.label }),
-      cause: signal?.reason
-    }))
-    const timer = timeoutMs > 0
-      ? setTimeout(() => this.giveUp(new CaskError(
-        'ERR_CASK_TRANSACTION_TIMEOUT',
-        `the transaction has not ended within its timeoutMs of ${timeoutMs}; its locks are free, find out what its work waits for`,
-        { retryable: true, ...(this.label === undefined ? {} : { label: this.label }), heldMs: this.holds ? Math.round(this.heldMs()) : 0 }
-      )), timeoutMs)
-      : undefined
-    this.unlimit = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-    }
-    if (!signal) return
-    if (signal.aborted) {
-      abort()
-      throw this.doomedBy
-    }
-    signal.addEventListener('abort', abort, { once: true })
+    publish(channels.joined, () => ({ ...this.describe(), around: this.around?.label }))
   }
 }
 
@@ -441,93 +545,6 @@ function ignore() {}
  */
 function transact(account, around, work, plan, called) {
   return new TransactionState(account, around, plan).run(work, plan, called)
-}
-
-/**
- * The handle that `work` receives. Its methods are bound to the transaction whatever the async context, also when they are taken off it;
- * each is made when it is asked for, since most work uses few of them.
- */
-class Facade {
-  #state
-
-  /** @param {TransactionState} state */
-  constructor(state) {
-    this.#state = state
-  }
-
-  get get() {
-    const state = this.#state
-    const get = (/** @type {any} */ family, /** @type {any} */ ids) => state.call(() => state.records.get(family, ids), get)
-    return get
-  }
-
-  get set() {
-    const state = this.#state
-    const set = (/** @type {any} */ data) => state.call(() => state.records.set(data), set)
-    return set
-  }
-
-  get clear() {
-    const state = this.#state
-    const clear = () => state.call(() => state.records.clear(), clear)
-    return clear
-  }
-
-  get setCreds() {
-    const state = this.#state
-    const setCreds = (/** @type {any} */ creds) => state.call(() => state.records.setCreds(creds), setCreds)
-    return setCreds
-  }
-
-  get list() {
-    const state = this.#state
-    return (/** @type {any} */ family) => state.records.list(family)
-  }
-
-  get listIds() {
-    const state = this.#state
-    return (/** @type {any} */ family) => state.records.listIds(family)
-  }
-
-  get isInTransaction() {
-    const state = this.#state
-    return () => state.phase === 'running'
-  }
-
-  get transaction() {
-    const state = this.#state
-    const transaction = (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) =>
-      begin(state, work, () => planFor(label, options), transaction)
-    return transaction
-  }
-
-  get transactWith() {
-    const state = this.#state
-    const transactWith = (/** @type {any} */ scope, /** @type {any} */ work, /** @type {any} */ options) =>
-      begin(state, work, () => planWith(scope, options), transactWith)
-    return transactWith
-  }
-
-  get joined() {
-    return this.#state.joined()
-  }
-}
-
-/**
- * @param {TransactionState} around
- * @param {unknown} work
- * @param {() => Plan} makePlan
- * @param {Function} called
- */
-function begin(around, work, makePlan, called) {
-  try {
-    checkWork(work)
-    const plan = makePlan()
-    around.check()
-    return transact(around.account, around, work, plan, called)
-  } catch (error) {
-    return Promise.reject(error === around.doomedBy ? error : atCaller(error, called))
-  }
 }
 
 module.exports = { TransactionState, transact }

@@ -1,25 +1,28 @@
 'use strict'
 
-const { waits } = require('./port.js')
+const { binding, port, waits } = require('./port.js')
 const { CaskError } = require('./errors.js')
-const { channels, publish } = require('./channels.js')
+const { reportEnd, reportStalled } = require('./stall.js')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
-/** @typedef {import('./port.js').PendingWait} PendingWait */
+/** @typedef {import('./lock-wait.js').LockWait} LockWait */
 
 /** A look takes place this often within each limit, in these bounds. */
 const LOOKS_PER_LIMIT = 8
 const MIN_LOOK_MS = 5
 const MAX_LOOK_MS = 1000
+/** Timers are as exact as this. */
+const TIMER_MS = 1
 /** A transaction that makes calls may hold locks for this many times its limit. */
 const LONGEST_IN_LIMITS = 10
 
-/** The first of the list of transactions of this thread that hold locks. @type {TransactionState | undefined} */
+/** The first of the list of transactions of this thread that have not ended. @type {TransactionState | undefined} */
 let first
 /** @type {NodeJS.Timeout | undefined} */
 let timer
 let interval = Infinity
-let lastLook = 0
+/** When the timer is to go off, on the clock of `performance.now()`. */
+let dueAt = 0
 
 /**
  * How often a handle's limits want a look, in milliseconds.
@@ -37,13 +40,13 @@ function lookEvery({ transactionTimeoutMs, stallWarnMs }) {
 function arm(every) {
   if (timer !== undefined && every >= interval) return
   clearTimeout(timer)
-  if (timer === undefined) lastLook = performance.now()
   interval = every
+  dueAt = performance.now() + every
   timer = setTimeout(look, every)
   timer.unref()
 }
 
-/** Transactions of this thread that hold locks. */
+/** Transactions of this thread that have not ended. */
 function live() {
   const all = []
   for (let transaction = first; transaction; transaction = transaction.nextWatched) all.push(transaction)
@@ -59,9 +62,7 @@ function watch(transaction) {
   arm(transaction.account.cask.lookEvery)
 }
 
-/**
- * @param {TransactionState} transaction
- */
+/** @param {TransactionState} transaction */
 function unwatch(transaction) {
   if (!transaction.isWatched) return
   transaction.isWatched = false
@@ -71,112 +72,104 @@ function unwatch(transaction) {
   if (nextWatched) nextWatched.previousWatched = previousWatched
   // What has ended leads to nothing that lives.
   transaction.previousWatched = transaction.nextWatched = undefined
-  if (!transaction.reported) return
-  transaction.reported = false
-  reportEnd('holder', transaction, performance.now() - transaction.since)
+  if (transaction.reported) reportEnd('holder', transaction, performance.now() - transaction.since)
 }
 
-/** @param {PendingWait} wait */
+/** @param {LockWait} wait */
 function watchWait(wait) {
   arm(wait.cask.lookEvery)
 }
 
-/** @param {PendingWait} wait */
+/** @param {LockWait} wait */
 function unwatchWait(wait) {
-  if (wait.reported) reportEnd('waiter', wait, performance.now() - wait.since)
+  if (!wait.reported) return
+  binding.noteWait(port, wait.cask.handle, wait.ticket)
+  reportEnd('waiter', wait, performance.now() - wait.since)
 }
 
 function look() {
   timer = undefined
-  const now = performance.now()
-  // What goes beyond the time to the next look is time in which nothing of this thread ran.
-  const frozen = Math.max(now - lastLook - interval - MAX_LOOK_MS / LOOKS_PER_LIMIT, 0)
-  lastLook = now
   interval = Infinity
+  const now = performance.now()
+  // Time in which nothing of this thread ran: it was stopped, or something kept it busy.
+  const late = Math.max(now - dueAt - TIMER_MS, 0)
   let every = Infinity
+  /** @type {import('./stall.js').Stalled[]} */
+  const stalled = []
+  const over = []
   for (const transaction of live()) {
-    lookAt(transaction, now, frozen)
     every = Math.min(every, transaction.account.cask.lookEvery)
+    if (!count(transaction, now, late)) continue
+    const { stallWarnMs } = transaction.account.cask
+    const ageMs = now - transaction.since
+    if (stallWarnMs > 0 && !transaction.reported && !transaction.doomedBy && ageMs >= stallWarnMs) {
+      stalled.push({ role: 'holder', party: transaction, ageMs })
+    }
+    if (isOver(transaction, now)) over.push(transaction)
   }
   for (const wait of waits.values()) {
-    if (wait.cask === undefined) continue
-    const { stallWarnMs } = wait.cask
-    if (stallWarnMs > 0 && !wait.reported && now - wait.since >= stallWarnMs) reportStall('waiter', wait, now - wait.since)
-    every = Math.min(every, wait.cask.lookEvery)
+    if (!('since' in wait)) continue
+    const waiting = /** @type {LockWait} */ (wait)
+    const { stallWarnMs, lookEvery } = waiting.cask
+    const ageMs = now - waiting.since
+    if (stallWarnMs > 0 && !waiting.reported && ageMs >= stallWarnMs) stalled.push({ role: 'waiter', party: waiting, ageMs })
+    every = Math.min(every, lookEvery)
   }
   if (every < Infinity) arm(every)
+  reportStalled(stalled)
+  for (const transaction of over) transaction.giveUp(timeoutError(transaction, now))
+}
+
+/**
+ * Counts how long a transaction has held locks. What has held any and is doomed is counted on: its work may never end.
+ * @param {TransactionState} transaction
+ * @param {number} now
+ * @param {number} late milliseconds that do not count
+ * @returns {boolean} whether it has held any
+ */
+function count(transaction, now, late) {
+  if (transaction.since === 0) {
+    const heldMs = transaction.doomedBy ? 0 : binding.heldMs(port, transaction.handle)
+    if (heldMs < 0) return false
+    transaction.since = transaction.heldSince = transaction.idleSince = transaction.lookedAt = now - heldMs
+  }
+  if (transaction.waiting > 0) {
+    transaction.uncount(now)
+  } else {
+    transaction.heldSince += Math.min(late, now - transaction.heldSince)
+    transaction.idleSince += Math.min(late, now - transaction.idleSince)
+  }
+  // What runs inside has a clock of its own.
+  if (transaction.inner > 0 || transaction.calls !== transaction.callsSeen) {
+    transaction.callsSeen = transaction.calls
+    transaction.idleSince = now
+  }
+  transaction.lookedAt = now
+  return true
 }
 
 /**
  * @param {TransactionState} transaction
  * @param {number} now
- * @param {number} frozen milliseconds that do not count
  */
-function lookAt(transaction, now, frozen) {
-  if (!transaction.holds || transaction.doomedBy) return
-  transaction.heldSince += frozen
-  if (transaction.waiting > 0) {
-    // What waits itself is not what the others wait for.
-    transaction.heldSince += now - Math.max(transaction.lookedAt, transaction.heldSince)
-    transaction.idleSince = now
-  } else if (transaction.calls !== transaction.callsSeen) {
-    transaction.callsSeen = transaction.calls
-    transaction.idleSince = now
-  } else {
-    transaction.idleSince += frozen
-  }
-  transaction.lookedAt = now
-  const { stallWarnMs, transactionTimeoutMs: limit } = transaction.account.cask
-  const held = now - transaction.heldSince
-  const age = now - transaction.since
-  const idle = now - transaction.idleSince
-  if (stallWarnMs > 0 && !transaction.reported && age >= stallWarnMs) reportStall('holder', transaction, age)
-  if (limit > 0 && (idle >= limit || held >= limit * LONGEST_IN_LIMITS)) transaction.timeOut(held, idle >= limit ? 'without a call' : 'in all')
-}
-
-/**
- * @param {'holder' | 'waiter'} role
- * @param {TransactionState | PendingWait} stalled
- * @param {number} ageMs
- */
-function reportStall(role, stalled, ageMs) {
-  stalled.reported = true
-  const report = { role, ...stalled.describe(role), ageMs: Math.round(ageMs) }
-  const verb = role === 'holder' ? 'has held locks for' : 'has waited for a lock for'
-  stalled.cask.logger?.warn(report, `${nameOf(report)} ${verb} ${report.ageMs} ms`)
-  publish(channels.stall, () => report)
-}
-
-/**
- * @param {'holder' | 'waiter'} role
- * @param {TransactionState | PendingWait} stalled
- * @param {number} ageMs
- */
-function reportEnd(role, stalled, ageMs) {
-  const { account, label } = stalled.describe('ended')
-  const report = { role, account, label, ageMs: Math.round(ageMs) }
-  const verb = role === 'holder' ? 'no longer holds locks' : 'no longer waits for a lock'
-  stalled.cask.logger?.warn(report, `${nameOf(report)} ${verb} after ${report.ageMs} ms`)
-  publish(channels.stallEnd, () => report)
-}
-
-/** @param {{ account: string, label?: string | undefined }} report */
-function nameOf({ account, label }) {
-  return label === undefined ? `a call on account ${account}` : `transaction ${label} of account ${account}`
+function isOver(transaction, now) {
+  const { transactionTimeoutMs: limit } = transaction.account.cask
+  return limit > 0 && transaction.waiting === 0 && (now - transaction.idleSince >= limit || now - transaction.heldSince >= limit * LONGEST_IN_LIMITS)
 }
 
 /**
  * @param {TransactionState} transaction
- * @param {number} heldMs
- * @param {string} how
+ * @param {number} now
  */
-function timeoutError(transaction, heldMs, how) {
+function timeoutError(transaction, now) {
   const named = transaction.label === undefined ? '' : ` ${transaction.label}`
+  const heldMs = Math.round(now - transaction.heldSince)
+  const how = now - transaction.idleSince >= transaction.account.cask.transactionTimeoutMs ? 'without a call' : 'in all'
   return new CaskError(
     'ERR_CASK_TRANSACTION_TIMEOUT',
-    `transaction${named} has held locks for ${Math.round(heldMs)} ms ${how}, longer than allowed; its locks are free, find out what its work waits for`,
-    { retryable: true, label: transaction.label, heldMs: Math.round(heldMs) }
+    `transaction${named} has held locks for ${heldMs} ms ${how}, longer than allowed; its locks are free, find out what its work waits for`,
+    { retryable: true, label: transaction.label, heldMs }
   )
 }
 
-module.exports = { live, watch, unwatch, watchWait, unwatchWait, lookEvery, timeoutError }
+module.exports = { live, watch, unwatch, watchWait, unwatchWait, lookEvery }

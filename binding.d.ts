@@ -29,7 +29,7 @@ export declare function beginWith(port: number, account: number, around: number,
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
 
-/** Commits a transaction and forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended. */
+/** Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended. */
 export declare function commit(port: number, transaction: number, ticket: number): number
 
 /** Copies that result and forgets it. */
@@ -113,7 +113,7 @@ export declare function openPort(scratch: Uint8Array, wake: () => void, thread: 
 /** Bytes of the last result that did not fit into the scratch buffer. */
 export declare function overflowLength(port: number): number
 
-/** Rolls a transaction back, where it has not ended, and forgets its handle. */
+/** Rolls a transaction back, where it has not ended, and forgets its handle. Call `takeSettled` after it, as after `commit`. */
 export declare function rollback(port: number, transaction: number): void
 
 /**

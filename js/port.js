@@ -43,16 +43,29 @@ const port = binding.openPort(scratch, settleWaiting, threadId)
 
 /** Called by the core, on this thread, when tickets have been settled. */
 function settleWaiting() {
-  for (let count = binding.takeSettled(port); count > 0; count = binding.takeSettled(port)) {
-    for (let i = 0; i < count; i++) {
-      const ticket = scratch.readUInt32LE(i * 8)
-      const wait = waits.get(ticket)
-      waits.delete(ticket)
-      const failure = scratch.readUInt32LE(i * 8 + 4) === 1 ? undefined : binding.ticketError(port, ticket)
-      wait?.settle(failure)
+  let count
+  do {
+    count = binding.takeSettled(port)
+    // One is the common case. Of several, the buffer may be used by what the first one lets go on.
+    if (count === 1) settleTicket(scratch.readUInt32LE(0), scratch.readUInt32LE(4))
+    else if (count > 1) {
+      const settled = new Uint32Array(count * 2)
+      for (let i = 0; i < settled.length; i++) settled[i] = scratch.readUInt32LE(i * 4)
+      for (let i = 0; i < settled.length; i += 2) settleTicket(/** @type {number} */ (settled[i]), /** @type {number} */ (settled[i + 1]))
     }
-  }
+  } while (count > 0 && count === Math.floor(scratch.length / 8))
   if (waits.size === 0) binding.keepAlive(port, false)
+}
+
+/**
+ * @param {number} ticket
+ * @param {number} outcome 1 where it ended well
+ */
+function settleTicket(ticket, outcome) {
+  const wait = waits.get(ticket)
+  waits.delete(ticket)
+  const failure = outcome === 1 ? undefined : binding.ticketError(port, ticket)
+  wait?.settle(failure)
 }
 
 /** Settles what the call before has settled, without waiting for the wake-up: the next of a line goes on in this turn. */

@@ -9,7 +9,7 @@
  * So many waiters keep their stack in each period, and of the others one in so many. A stack costs as much as a lock that changes hands: without
  * a bound, whoever hands a lock over a hundred thousand times a second would spend a third of the time on stacks that nobody reads.
  */
-const STACKS_PER_PERIOD = 64
+const STACKS_PER_PERIOD = 32
 const PERIOD_MS = 10
 const THEN_ONE_IN = 16
 

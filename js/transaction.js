@@ -444,7 +444,7 @@ class TransactionState {
     const answered = binding.commit(port, this.handle, ticket())
     if (answered === FAILED) this.#rolledBack(this.failed(lastError()))
     else if (answered === WAITS) this.#prepare(value)
-    else if (answered === LATER) this.#commitLater(value, settled())
+    else if (answered === LATER) this.#write(value)
     else this.#committed(value)
   }
 
@@ -456,6 +456,16 @@ class TransactionState {
     this.phase = 'preparing'
     this.called = this.stack ?? TransactionState
     this.#commitLater(value, this.wait())
+    settleNow()
+  }
+
+  /**
+   * Waits for the commit.
+   * @param {unknown} value
+   */
+  #write(value) {
+    this.#commitLater(value, settled())
+    settleNow()
   }
 
   /**
@@ -497,10 +507,14 @@ class TransactionState {
   }
 
   #end() {
-    this.#forget()
-    this.doomedBy = undefined
-    while (this.around?.hasEnded()) this.around = this.around.around
-    settleNow()
+    try {
+      this.#forget()
+      this.doomedBy = undefined
+      while (this.around?.hasEnded()) this.around = this.around.around
+    } finally {
+      // The core does not wake this thread for those that its end lets go on.
+      settleNow()
+    }
   }
 
   /** Nobody waits for it and nothing watches it any more, and it keeps nothing of its caller's alive. */

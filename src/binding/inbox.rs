@@ -1,5 +1,7 @@
 //! Outcomes on their way to a JavaScript thread: one wake-up for however many are settled in a turn.
 
+use std::cell::Cell;
+use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -39,6 +41,11 @@ struct Shared {
     wake: Wake,
 }
 
+thread_local! {
+    /// The inbox that is emptied anyway when the call that this thread makes for it has returned; null while there is none.
+    static EMPTIED_NEXT: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+
 /// Where any thread leaves outcomes for one port.
 #[derive(Clone)]
 pub(super) struct Inbox {
@@ -65,9 +72,16 @@ impl Inbox {
         let first = queue.settled.is_empty();
         queue.settled.push(Settled { ticket, outcome });
         drop(queue);
-        if first {
+        if first && EMPTIED_NEXT.get() != Arc::as_ptr(&self.shared) {
             self.shared.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
+    }
+
+    /// Does some work of this port's own thread, after which JavaScript takes what was settled without being woken: a wake-up is a
+    /// system call, and most often it would be for the next one of a line.
+    pub(super) fn emptied_after<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _reset = Reset(EMPTIED_NEXT.replace(Arc::as_ptr(&self.shared)));
+        work()
     }
 
     /// A completion that settles a ticket, also where it is dropped without being called.
@@ -89,6 +103,14 @@ impl Inbox {
             std::mem::take(&mut queue.settled)
         };
         settled.into_iter().for_each(|settled| give_back(settled.outcome));
+    }
+}
+
+struct Reset(*const Shared);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        EMPTIED_NEXT.set(self.0);
     }
 }
 

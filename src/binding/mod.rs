@@ -277,13 +277,13 @@ pub fn begin_with(port: u32, account: i32, around: i32, records: &[u8], settings
     run(port, |port| requests::begin(port, account, around, None, records, settings, ticket))
 }
 
-/// Commits a transaction and forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended.
+/// Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended.
 #[napi(catch_unwind)]
 pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     run(port, |port| {
         let open = port.transaction(transaction)?;
         let mut completion = || -> Completion { port.inbox().completion(ticket) };
-        let done = open.transaction.commit(open.limits(ticket), &mut completion);
+        let done = port.inbox().emptied_after(|| open.transaction.commit(open.limits(ticket), &mut completion));
         if !matches!(done, Accepted::Waits) {
             port.remove_transaction(transaction)?;
         }
@@ -291,11 +291,12 @@ pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     })
 }
 
-/// Rolls a transaction back, where it has not ended, and forgets its handle.
+/// Rolls a transaction back, where it has not ended, and forgets its handle. Call `takeSettled` after it, as after `commit`.
 #[napi(catch_unwind)]
 pub fn rollback(port: u32, transaction: i32) {
-    if let Some(Ok(open)) = port::find(port).map(|port| port.remove_transaction(transaction)) {
-        open.transaction.rollback();
+    let Some(port) = port::find(port) else { return };
+    if let Ok(open) = port.remove_transaction(transaction) {
+        port.inbox().emptied_after(|| open.transaction.rollback());
     }
 }
 

@@ -189,20 +189,37 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
                 owner.plain = true;
                 owner.id
             });
-            let now = Instant::now();
-            let entries: Vec<u32> = keys.into_iter().map(|key| table.find_or_create(Cow::Owned(key))).collect();
-            let blocked = entries.iter().position(|entry| table.would_block(owner, Mode::Exclusive, *entry));
-            let Some(witness) = blocked else {
-                entries.into_iter().for_each(|entry| table.hold(entry, owner, Mode::Exclusive, now));
-                return (id, Acquired::Now);
-            };
-            let wait = table.new_wait(owner, Mode::Exclusive, Goal::All, now, limits);
-            table.enqueue(wait, entries);
-            if let Some(found) = table.waits.get_mut(wait) {
-                found.witness = witness;
-            }
             // Nobody waits for an owner that holds nothing and whose wait is the last in line: there is nothing to put in order.
-            (id, table.begin_wait(wait, || callback(id)))
+            let acquired = match table.take_together(owner, keys, limits) {
+                None => Acquired::Now,
+                Some(wait) => table.begin_wait(wait, || callback(id)),
+            };
+            (id, acquired)
+        })
+    }
+
+    /// Takes many locks for an owner, all together or none: while it waits it holds none of them that it did not hold before.
+    ///
+    /// `callback` is as in [`Self::acquire`].
+    pub fn acquire_together(
+        &self,
+        owner: OwnerId,
+        mut keys: Vec<K>,
+        limits: Limits,
+        callback: impl FnOnce() -> Callback<K>,
+    ) -> Acquired<K> {
+        keys.sort_unstable();
+        keys.dedup();
+        self.change(|table| {
+            let at = match table.ready(owner) {
+                Ok(at) => at,
+                Err(doom) => return Acquired::Refused(doom.refusal()),
+            };
+            let Some(wait) = table.take_together(at, keys, limits) else { return Acquired::Now };
+            if let Some(refusal) = table.put_in_order(at, wait) {
+                table.refuse(wait, refusal);
+            }
+            table.begin_wait(wait, callback)
         })
     }
 

@@ -288,6 +288,24 @@ impl<K: LockKey> Table<K> {
         None
     }
 
+    /// Takes locks for an owner where all of them are free for it; gives a wait that stands in line for all of them where they are not.
+    pub(super) fn take_together(&mut self, owner: u32, keys: Vec<K>, limits: Limits) -> Option<u32> {
+        let now = Instant::now();
+        let entries: Vec<u32> = keys.into_iter().map(|key| self.find_or_create(Cow::Owned(key))).collect();
+        let Some(witness) = entries.iter().position(|entry| self.would_block(owner, Mode::Exclusive, *entry)) else {
+            entries.iter().for_each(|entry| self.hold(*entry, owner, Mode::Exclusive, now));
+            // Those inside its owner go before strangers now.
+            entries.into_iter().for_each(|entry| self.touch(entry));
+            return None;
+        };
+        let wait = self.new_wait(owner, Mode::Exclusive, Goal::All, now, limits);
+        self.enqueue(wait, entries);
+        if let Some(found) = self.waits.get_mut(wait) {
+            found.witness = witness;
+        }
+        Some(wait)
+    }
+
     /// Why an owner may take nothing, if so.
     pub(super) fn doom_of(&self, owner: u32) -> Option<Doom> {
         self.owners.get(owner).map_or(Some(Doom::Ended), |owner| if owner.plain { Some(Doom::Ended) } else { owner.doomed })

@@ -125,3 +125,25 @@ fn a_wait_that_is_let_past_another_may_close_a_circle_with_its_next_key() {
         }
     }
 }
+
+#[test]
+fn a_circle_through_a_request_for_keys_together_is_refused_and_one_through_its_place_in_line_is_opened() {
+    let bench = Bench::default();
+    let [one, many] = bench.owners();
+    assert_eq!(
+        (bench.write(one, "a"), bench.write(many, "label"), bench.together(many, &["a", "b"])),
+        (Got::Now, Got::Now, Got::Later)
+    );
+    assert_eq!(bench.write(one, "b"), Got::Now, "to wait behind it would be to wait for itself");
+    assert_eq!(bench.write(one, "label"), Got::Deadlock(one, vec!["a", "b", "label"]));
+    bench.fail(one);
+    assert_eq!(bench.granted(), [many]);
+    bench.end(many);
+
+    let [one, many] = bench.owners();
+    assert_eq!((bench.write(many, "label"), bench.write(one, "b"), bench.write(one, "label")), (Got::Now, Got::Now, Got::Later));
+    assert_eq!(bench.together(many, &["a", "b", "c"]), Got::Deadlock(many, vec!["b", "label"]));
+    assert!(bench.locks.is_free([Path("a"), Path("c")]), "it has left all lines");
+    bench.fail(many);
+    assert_eq!(bench.granted(), [one]);
+}

@@ -85,6 +85,11 @@ impl Bench {
         got(self.locks.acquire_sorted(owner, keys, Limits::default(), self.tell(owner)))
     }
 
+    pub(super) fn together(&self, owner: OwnerId, keys: &[&'static str]) -> Got {
+        let keys = keys.iter().copied().map(Path).collect();
+        got(self.locks.acquire_together(owner, keys, Limits::default(), self.tell(owner)))
+    }
+
     /// A plain set. It is told of by the number 0.
     pub(super) fn all(&self, keys: &[&'static str]) -> (OwnerId, Got) {
         let keys = keys.iter().copied().map(Path).collect();

@@ -168,3 +168,20 @@ fn a_child_in_line_behind_its_parent_is_not_overtaken_by_another_child() {
     bench.end(one);
     assert_eq!(bench.granted(), [two]);
 }
+
+#[test]
+fn an_owner_that_asks_for_keys_together_holds_none_of_them_while_it_waits_and_is_not_overtaken() {
+    let bench = Bench::default();
+    let [one, many, other] = bench.owners();
+    assert_eq!((bench.write(one, "b"), bench.write(many, "label")), (Got::Now, Got::Now));
+    assert_eq!(bench.together(many, &["c", "a", "b", "a"]), Got::Later);
+    let held = bench.locks.snapshot().into_iter().filter(|lock| !lock.holders.is_empty()).map(|lock| lock.key);
+    assert_eq!(held.collect::<Vec<_>>(), [Path("b"), Path("label")]);
+    assert_eq!(bench.write(other, "a"), Got::Later, "first come, first served");
+    bench.end(one);
+    assert_eq!(bench.granted(), [many]);
+    bench.end(many);
+    assert_eq!(bench.granted(), [other]);
+    bench.end(other);
+    assert!(bench.locks.is_empty());
+}

@@ -7,7 +7,7 @@ use super::{Granted, State, Transaction};
 use crate::backend::{Applied, Batch, Completion};
 use crate::error::Result;
 use crate::flat;
-use crate::lock::{Ending, Limits, Mode};
+use crate::lock::{Ending, Limits};
 use crate::store::lock_name::LockName;
 use crate::store::plain::{Accepted, complete};
 
@@ -35,9 +35,10 @@ impl Transaction {
         let account = self.account.id();
         let clear = inner.staged.is_cleared().then(|| LockName::account(account));
         let records = inner.staged.writes().map(|(key, _)| LockName::record(account, key));
-        let names = clear.into_iter().chain(records).map(|name| (name, Mode::Exclusive)).collect();
+        let names = clear.into_iter().chain(records).collect();
         drop(inner);
-        self.take_sorted(names, limits, || {
+        // As a plain set does: while it waits it keeps nobody from them.
+        self.take_together(names, limits, || {
             let (this, done) = (Arc::clone(self), completion());
             Box::new(move |outcome| match outcome {
                 Ok(()) => complete(|completion| this.finish(completion), done),

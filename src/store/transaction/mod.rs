@@ -300,6 +300,16 @@ impl Transaction {
         self.outcome(self.store.locks.acquire_sorted(self.owner, names, limits, || self.when_granted(granted())))
     }
 
+    /// Takes several, all together or none.
+    fn take_together(
+        self: &Arc<Self>,
+        names: Vec<LockName>,
+        limits: Limits,
+        granted: impl FnOnce() -> Completion,
+    ) -> Result<Granted> {
+        self.outcome(self.store.locks.acquire_together(self.owner, names, limits, || self.when_granted(granted())))
+    }
+
     fn outcome(&self, acquired: Acquired<LockName>) -> Result<Granted> {
         match acquired {
             Acquired::Now => Ok(Granted::Now),

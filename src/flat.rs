@@ -14,17 +14,25 @@ thread_local! {
 
 /// Does some work now, or, where other such work is being done on this thread, right after it.
 pub fn run(job: impl FnOnce() + 'static) {
-    let begins = WAITING.with_borrow_mut(|waiting| match waiting {
-        Some(waiting) => {
-            waiting.push_back(Box::new(job));
-            None
-        }
-        None => {
-            *waiting = Some(VecDeque::new());
-            Some(job)
+    let mut job = Some(job);
+    let begins = WAITING.try_with(|waiting| {
+        let mut waiting = waiting.borrow_mut();
+        match &mut *waiting {
+            Some(waiting) => {
+                waiting.extend(job.take().map(|job| Box::new(job) as Job));
+                false
+            }
+            None => {
+                *waiting = Some(VecDeque::new());
+                true
+            }
         }
     });
-    let Some(job) = begins else { return };
+    // Without the list the thread is at its end, and there is little left to do.
+    let Some(job) = job else { return };
+    if begins.is_err() {
+        return job();
+    }
     let _done = Done;
     job();
     while let Some(next) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(VecDeque::pop_front)) {

@@ -67,14 +67,31 @@ pub(super) struct Port {
     settled: RefCell<Vec<(u32, bool)>>,
 }
 
+/// The ports of one thread.
+struct Ports(Vec<Option<Rc<Port>>>);
+
+impl Drop for Ports {
+    /// Where a thread ends and nobody has closed its ports: a runtime without cleanup hooks, or `process.exit()`.
+    fn drop(&mut self) {
+        let left: Vec<Rc<Port>> = self.0.drain(..).flatten().collect();
+        // With the main thread the process ends, and nobody waits for anything any more.
+        if left.iter().all(|port| port.thread != 0) {
+            left.iter().for_each(|port| port.stop());
+            left.iter().for_each(|port| port.give_back());
+        }
+        // Their environment may be gone, and with it what their buffers and wake-ups would be given back to.
+        left.into_iter().for_each(std::mem::forget);
+    }
+}
+
 thread_local! {
     /// Ports belong to their thread, so nothing here needs a lock. Two loads of the package in one thread have two.
-    static PORTS: RefCell<Vec<Option<Rc<Port>>>> = const { RefCell::new(Vec::new()) };
+    static PORTS: RefCell<Ports> = const { RefCell::new(Ports(Vec::new())) };
 }
 
 /// Adds a port of this thread.
 pub(super) fn insert(port: Port) -> u32 {
-    PORTS.with_borrow_mut(|ports| {
+    PORTS.with_borrow_mut(|Ports(ports)| {
         let id = ports.len() as u32;
         port.domain.set((port.thread << THREAD_SHIFT) | (id & ((1 << THREAD_SHIFT) - 1)));
         ports.push(Some(Rc::new(port)));
@@ -84,28 +101,17 @@ pub(super) fn insert(port: Port) -> u32 {
 
 /// A port of this thread.
 pub(super) fn find(id: u32) -> Option<Rc<Port>> {
-    PORTS.with_borrow(|ports| ports.get(id as usize)?.clone())
+    PORTS.with_borrow(|Ports(ports)| ports.get(id as usize)?.clone())
 }
 
-/// Ends a port because its thread or its load of the package goes away: rolls back, gives every handle back.
+/// Ends a port because its thread goes away: rolls back, gives every handle back.
 pub(super) fn close(id: u32) {
-    let port = PORTS.try_with(|ports| ports.borrow_mut().get_mut(id as usize).and_then(Option::take));
-    let Ok(Some(port)) = port else { return };
-    port.inbox.close();
-    let casks = port.casks.borrow_mut().remove_if(|_| true);
-    for handle in &casks {
-        // All waits before the first lock is free: what one call of the thread waits for another one may hold, and nothing of a
-        // thread that is gone may be written. What was handed to the log keeps its locks until it is there.
-        handle.store().lock_manager().cancel_domain(port.domain());
-        handle.store().live().forget_waits(port.domain());
-    }
-    let transactions = port.transactions.borrow_mut().remove_if(|_| true);
-    transactions.iter().for_each(|open| open.transaction.rollback());
-    port.accounts.borrow_mut().remove_if(|_| true);
-    for handle in casks {
-        let _ = background::spawn(move || {
-            let _ = handle.close();
-        });
+    let all = PORTS.try_with(|ports| ports.borrow().0.iter().flatten().cloned().collect::<Vec<_>>());
+    // Those of other loads of the package end with it: what one of them waits for this one may hold.
+    all.iter().flatten().for_each(|port| port.stop());
+    let port = PORTS.try_with(|ports| ports.borrow_mut().0.get_mut(id as usize).and_then(Option::take));
+    if let Ok(Some(port)) = port {
+        port.give_back();
     }
 }
 
@@ -125,6 +131,27 @@ impl Port {
             error: Cell::new(None),
             overflow: RefCell::default(),
             settled: RefCell::default(),
+        }
+    }
+
+    /// Ends its waits. All of them before the first lock is free: nothing of a thread that goes away may be written because of that.
+    fn stop(&self) {
+        self.inbox.close();
+        for (_, handle) in self.casks.borrow().iter() {
+            handle.store().lock_manager().cancel_domain(self.domain());
+            handle.store().live().forget_waits(self.domain());
+        }
+    }
+
+    /// Rolls back, and gives every handle back. What was handed to the log keeps its locks until it is there.
+    fn give_back(&self) {
+        let transactions = self.transactions.borrow_mut().remove_if(|_| true);
+        transactions.iter().for_each(|open| open.transaction.rollback());
+        self.accounts.borrow_mut().remove_if(|_| true);
+        for handle in self.casks.borrow_mut().remove_if(|_| true) {
+            let _ = background::spawn(move || {
+                let _ = handle.close();
+            });
         }
     }
 

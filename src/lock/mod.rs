@@ -259,6 +259,17 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         });
     }
 
+    /// The same for several at once: what one of them lets go of goes to none of the others.
+    pub fn doom_all(&self, owners: impl IntoIterator<Item = OwnerId>, reason: Reason) {
+        self.change(|table| {
+            for owner in owners {
+                if let Some(at) = table.owner_at(owner) {
+                    table.doom(at, Doom::Given(reason));
+                }
+            }
+        });
+    }
+
     /// Gives up a wait: its callback is called with [`Refusal::Cancelled`]. Gives whether it still waited.
     pub fn cancel(&self, wait: WaitId) -> bool {
         self.change(|table| match table.wait_at(wait) {

@@ -153,9 +153,7 @@ impl Store {
         if !account.mark_dropped(true) {
             return Applied::Now(account.check());
         }
-        for transaction in self.live.of_account(account) {
-            transaction.doom(account.dropped_error());
-        }
+        Transaction::doom_all(self, &self.live.of_account(account), &account.dropped_error());
         let (store, kept) = (Arc::downgrade(self), Arc::clone(account));
         let undo = move |outcome: &Result<()>| {
             if outcome.is_err() {

@@ -258,15 +258,27 @@ impl Transaction {
     /// Frees its locks, drops its writes and refuses everything from now on with `error`. Gives whether that is so: not where its
     /// commit has begun to write, nor where it was doomed before. It still has to be ended.
     pub fn doom(&self, error: Error) -> bool {
-        {
-            let mut inner = self.inner();
-            if !matches!(inner.state, State::Running | State::Preparing) || inner.doomed.is_some() {
-                return false;
-            }
-            inner.doomed = Some(error);
-            inner.staged = Staged::default();
+        let is_doomed = self.mark_doomed(error);
+        if is_doomed {
+            self.store.locks.doom(self.owner, Reason(0));
         }
-        self.store.locks.doom(self.owner, Reason(0));
+        is_doomed
+    }
+
+    /// Dooms several of one store, as if in one moment: none of them gets what another one lets go of.
+    pub(in crate::store) fn doom_all(store: &Store, transactions: &[Arc<Self>], error: &Error) {
+        let doomed = transactions.iter().filter(|transaction| transaction.mark_doomed(error.clone()));
+        let owners: Vec<OwnerId> = doomed.map(|transaction| transaction.owner).collect();
+        store.locks.doom_all(owners, Reason(0));
+    }
+
+    fn mark_doomed(&self, error: Error) -> bool {
+        let mut inner = self.inner();
+        if !matches!(inner.state, State::Running | State::Preparing) || inner.doomed.is_some() {
+            return false;
+        }
+        inner.doomed = Some(error);
+        inner.staged = Staged::default();
         true
     }
 

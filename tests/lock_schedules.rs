@@ -18,7 +18,7 @@ use std::sync::Arc;
 use baileys_cask::lock::{
     Acquired, Begin, Callback, Ending, Limits, LockManager, Mode, OwnerId, Reason, Refusal, Section, Table, WaitId,
 };
-use common_lock::{End, Key, Reference};
+use common_lock::{End, Key, RefLimits, Reference};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
@@ -193,8 +193,8 @@ impl World {
             // What a call that looked only has passed is not noted.
             let Some(call) = calls.get_mut(&task).and_then(Iterator::next) else { continue };
             match call {
-                Call::Begin(Begin { parent, last_resort, independent, .. }, owner) => {
-                    reference.begin(parent.map(|parent| place(parent, &owners)), last_resort, independent);
+                Call::Begin(Begin { parent, domain, last_resort, independent }, owner) => {
+                    reference.begin(parent.map(|parent| place(parent, &owners)), domain, last_resort, independent);
                     owners.push(owner);
                 }
                 Call::Acquire(owner, keys, got, number) => {
@@ -202,13 +202,13 @@ impl World {
                     let mut ordered = keys.clone();
                     ordered.sort_by_key(|(key, mode)| (*key, std::cmp::Reverse(*mode)));
                     ordered.dedup_by_key(|(key, _)| *key);
-                    let expected = reference.acquire(owner, &ordered);
+                    let expected = reference.acquire(owner, &ordered, RefLimits::default());
                     Self::compare(got, expected, number, &owners, &mut waits, &mut numbers);
                 }
                 Call::All(mut keys, (owner, got), number) => {
                     keys.sort();
                     keys.dedup();
-                    let (_, expected) = reference.acquire_all(&keys);
+                    let (_, expected) = reference.acquire_all(0, &keys, RefLimits::default());
                     owners.push(owner);
                     Self::compare(got, expected, number, &owners, &mut waits, &mut numbers);
                 }

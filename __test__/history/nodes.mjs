@@ -51,6 +51,14 @@ class Forest {
     return root
   }
 
+  /** Whether a level is, or has become, a part of another one. */
+  #isWithin(level, outer) {
+    for (let at = level; ; at = this.parentOf(at)) {
+      if (at === outer) return true
+      if (!this.joined(at)) return false
+    }
+  }
+
   nodeOf(level) {
     const root = this.rootOf(level)
     if (!this.#nodes.has(root.id)) {
@@ -84,18 +92,42 @@ class Forest {
     return node.operations.filter(({ kind, value }) => kind === 'read' && this.writerOf(shown(value)) !== node)
   }
 
+  /** Whether a level is inside of another one, joined or not. */
+  #isInside(level, outer) {
+    for (let at = level; at; at = this.parentOf(at)) if (at === outer) return true
+    return false
+  }
+
+  /** An independent one that saw what is staged around it had joined, also where its end was to tell. */
+  #settleJoined(transactions) {
+    for (const level of transactions) {
+      if (level.status !== 'unknown' || level.nested !== 'independent') continue
+      const sawStaged = transactions.some(({ operations, ...inner }) => this.#isWithin(this.#levels.get(inner.id), level) && operations.some(({ kind, value }) => {
+        const writer = kind === 'read' && this.writes.get(shown(value))?.level
+        return writer && writer !== level && this.#isWithin(writer, this.rootOf(this.parentOf(level))) && !this.#isWithin(writer, level)
+      }))
+      if (sawStaged) Object.assign(level, { nested: 'join', wasIndependent: true })
+    }
+  }
+
   /** What nobody was told the outcome of has happened if somebody saw it, and need not have if nobody did. */
   #settleUnknown(transactions) {
+    this.#settleJoined(transactions)
+    // Those inside see it in any case.
     const seen = new Set(transactions.flatMap(level => level.operations.flatMap(({ kind, value }) => value.filter(version => {
       const write = this.writes.get(version)
-      return write && (kind === 'read' || write.level !== level) && this.rootOf(write.level) !== this.rootOf(level)
+      return write && (kind === 'read' || write.level !== level) && !this.#isInside(level, this.rootOf(write.level))
     }))))
     for (const level of transactions) {
-      if (level.status !== 'unknown' || this.joined(level)) continue
-      const family = transactions.filter(other => this.rootOf(other) === level)
-      const wasSeen = family.some(({ operations }) => operations.some(({ kind, value }) => kind === 'write' && seen.has(shown(value))))
+      if (level.status !== 'unknown') continue
+      const wasSeen = transactions.some(other => this.#isWithin(other, level) && other.operations.some(({ kind, value }) => kind === 'write' && seen.has(shown(value))))
       level.status = wasSeen ? 'committed' : 'aborted'
-      level.ready ??= level.operations.at(-1)?.end ?? level.begin
+      // Nobody was told of the answers either: a write without one may have been taken.
+      level.operations = level.operations.map(operation => (
+        operation.kind === 'write' && operation.refused && seen.has(shown(operation.value)) ? { ...operation, refused: false } : operation
+      ))
+      for (const operation of level.operations) if (operation.kind === 'write') this.writes.set(shown(operation.value), { level, operation })
+      level.ready ??= level.operations.at(-1)?.begin ?? level.begin
       level.end = Infinity
     }
   }

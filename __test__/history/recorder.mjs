@@ -10,7 +10,9 @@
  *   begin, end      instants before the call and after its outcome; `ready`: when its work was done, before the commit began
  *   parent, nested  the level around it, and whether it joined it (`'join'`) or stands by itself (`'independent'`); `wasIndependent`:
  *                   whether it stood by itself at first
- *   isolation       `'label'`: what it read carries no claim
+ *   is              a call by itself; absent for transactions
+ *   isolation       `'label'`: what it read carries no claim, but where it is `alone`: nobody else touches what it does, except under
+ *                   its label
  *   operations      `{ kind: 'read' | 'write', record, value, begin, end, refused }` in the order in which they were answered
  */
 
@@ -31,14 +33,19 @@ export class Clock {
 export class Recorder {
   #clock
   #name
+  #keep
   #lastTransaction = 0
   #lastVersion = 0
   transactions = []
 
-  /** Names of transactions and versions begin with `name`: it must be the recorder's own over all threads. */
-  constructor(name, clock) {
+  /**
+   * Names of transactions and versions begin with `name`: it must be the recorder's own over all threads.
+   * @param {(level: object) => void} [keep] is shown every level whenever it has changed
+   */
+  constructor(name, clock, keep = () => {}) {
     this.#name = name
     this.#clock = clock
+    this.#keep = keep
   }
 
   version() {
@@ -46,8 +53,16 @@ export class Recorder {
   }
 
   begin(properties = {}) {
-    const level = { id: `T${this.#name}.${++this.#lastTransaction}`, status: 'unknown', ...properties, begin: this.#clock.now(), operations: [] }
+    const begin = this.#clock.now()
+    // A call by itself commits by itself: nothing is known of it between its begin and its end.
+    return this.add({ status: 'unknown', ...properties, begin, ...properties.is && { ready: begin }, operations: [] })
+  }
+
+  /** Adds one that is over. */
+  add(properties) {
+    const level = { id: `T${this.#name}.${++this.#lastTransaction}`, ...properties }
     this.transactions.push(level)
+    this.#keep(level)
     return level
   }
 
@@ -61,11 +76,12 @@ export class Recorder {
     level.status = status
     if (error !== undefined) level.error = error?.code ?? String(error?.message ?? error)
     level.end = this.#clock.now()
+    this.#keep(level)
   }
 
   /** A call that its work did not await: what comes before the end is not over yet. */
   #notReady(level, at) {
-    if (level.ready !== undefined && level.end === undefined) level.ready = at
+    if (!level.is && level.ready !== undefined && level.end === undefined) level.ready = at
   }
 
   /** Runs a read; `valuesOf` gives record and value of everything that was found in its answer. */
@@ -76,6 +92,7 @@ export class Recorder {
     const end = this.#clock.now()
     const values = valuesOf(answer)
     for (const [record, value] of values) level.operations.push({ kind: 'read', record, value, begin, end })
+    this.#keep(level)
     return values
   }
 
@@ -85,9 +102,11 @@ export class Recorder {
     this.#notReady(level, begin)
     const operations = [...values].map(([record, value]) => ({ kind: 'write', record, value, begin, end: Infinity, refused: true }))
     level.operations.push(...operations)
+    this.#keep(level)
     await call()
     const end = this.#clock.now()
     for (const operation of operations) Object.assign(operation, { end, refused: false })
+    this.#keep(level)
   }
 }
 

@@ -3,8 +3,8 @@
 const EVENTS = level => [
   [level.begin, `begins${level.parent ? ` in ${level.parent}, ${level.nested}` : ''}${level.isolation ? `, isolated by ${level.isolation}` : ''}${level.is ? `, ${level.is}` : ''}`],
   ...level.operations.map(({ kind, record, value, begin, end, refused }) => [refused ? begin : end, `${kind}s ${record} [${value}]${refused ? ', refused' : ` (called at ${begin})`}`]),
-  [level.ready - 0.5, 'is ready'],
-  [level.end, `${level.status} ${level.error ?? ''}`],
+  ...level.ready === undefined ? [] : [[level.ready - 0.5, 'is ready']],
+  [level.end ?? Infinity, `${level.status} ${level.error ?? ''}`],
 ]
 
 /** Everything that the transactions around these ones did, in order. */

@@ -10,18 +10,19 @@ import { Clock, merge } from './recorder.mjs'
  * Runs the clients of a plan.
  * @param {{ [name: string]: { keys, loadCreds?, saveCreds? } }} accounts
  * @param {object[][]} plan
- * @param {{ clock?: Clock, name?: string }} [options] `name` tells the clients of one thread from those of another
+ * @param {{ clock?: Clock, name?: string, keep?: (level: object) => void, limits?: boolean }} [options] `name` tells the clients of
+ *   one thread from those of another; the rest as for `Client`
  * @returns {Promise<{ history: object, unexpected: { error: Error, step: object }[] }>}
  */
-export async function runClients(accounts, plan, { clock = new Clock(), name = '' } = {}) {
-  const clients = plan.map((_, i) => new Client(`${name}${i}`, accounts, clock))
+export async function runClients(accounts, plan, { clock = new Clock(), name = '', ...options } = {}) {
+  const clients = plan.map((_, i) => new Client(`${name}${i}`, accounts, clock, options))
   await Promise.all(clients.map((client, i) => client.run(plan[i])))
   return together(accounts, clients)
 }
 
 function together(accounts, clients) {
   return {
-    history: merge([{ kinds: kindsOf(Object.keys(accounts)), transactions: [] }, ...clients.map(({ transactions }) => ({ kinds: {}, transactions }))]),
+    history: { kinds: kindsOf(Object.keys(accounts)), transactions: clients.flatMap(({ transactions }) => transactions) },
     unexpected: clients.flatMap(({ unexpected }) => unexpected),
   }
 }
@@ -40,9 +41,9 @@ export async function runFinal(accounts, { clock = new Clock(), features = {} } 
 }
 
 /** All of it in one thread. */
-export async function runWorkload(accounts, { seed, ...options }) {
+export async function runWorkload(accounts, { seed, limits, ...options }) {
   const clock = new Clock()
-  const parts = [await runClients(accounts, makePlan(seed, options), { clock })]
+  const parts = [await runClients(accounts, makePlan(seed, { limits, ...options }), { clock, limits })]
   parts.push(await runFinal(accounts, { clock, features: options.features }))
   return { history: merge(parts.map(({ history }) => history)), unexpected: parts.flatMap(({ unexpected }) => unexpected) }
 }

@@ -28,6 +28,7 @@ class Forest {
     for (const level of transactions) {
       for (const operation of level.operations) if (operation.kind === 'write') this.writes.set(shown(operation.value), { level, operation })
     }
+    this.#leaveFailed(transactions)
     this.#settleUnknown(transactions)
     this.levels = transactions
     this.#waitForChildren()
@@ -96,6 +97,14 @@ class Forest {
   #isInside(level, outer) {
     for (let at = level; at; at = this.parentOf(at)) if (at === outer) return true
     return false
+  }
+
+  /** An independent one that went on after the one around it had failed has joined what is around that one. */
+  #leaveFailed(transactions) {
+    for (const level of transactions) {
+      const wentOn = outer => outer?.status === 'aborted' && level.operations.some(({ begin }) => begin > outer.end)
+      while (level.wasIndependent && wentOn(this.parentOf(level))) level.parent = this.parentOf(level).parent
+    }
   }
 
   /** An independent one that saw what is staged around it had joined, also where its end was to tell. */

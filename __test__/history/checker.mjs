@@ -92,13 +92,16 @@ function circles(graph, { realTime }, pairs) {
   return anomalies
 }
 
-/** What is compared at the top: everything that committed. */
+/** What is compared at the top: everything that committed, and what the rest has read. */
 function topLevel(forest) {
-  const nodes = forest.committed.map(node => ({
+  const committed = forest.committed.map(node => ({
     ...node,
-    reads: node.root.isolation === 'label' ? [] : forest.outerReads(node),
+    reads: makesNoClaim(node.root) ? [] : forest.outerReads(node),
     writes: new Set(node.finals.keys()),
   }))
+  // What fails has read under locks too, up to its end.
+  const failed = forest.failed.filter(({ root }) => !makesNoClaim(forest.rootOf(root))).map(node => ({ ...node, writes: new Set() }))
+  const nodes = [...committed, ...failed]
   const byId = new Map(nodes.map(node => [node.id, node]))
   return { nodes, nodeOf: version => byId.get(forest.writerOf(version)?.id), comparable: (a, b) => !forest.areRelated(a, b) }
 }
@@ -123,6 +126,9 @@ function insideOf(forest, level, children) {
   for (const node of nodes) node.reads = node.operations.filter(({ kind, value }) => kind === 'read' && nodeOf(value.at(-1)) !== node)
   return { nodes, nodeOf, comparable: () => true }
 }
+
+/** Whether what it read was not locked. */
+const makesNoClaim = ({ isolation, alone }) => isolation === 'label' && !alone
 
 function siblings(forest) {
   const groups = new Map()

@@ -35,6 +35,7 @@ class Forest {
     for (const level of transactions) this.nodeOf(level).levels.push(level)
     for (const node of this.#nodes.values()) this.#fill(node)
     this.committed = [...this.#nodes.values()].filter(({ status }) => status === 'committed')
+    this.failed = transactions.filter(({ status }) => status === 'aborted').map(level => this.#readerOf(level))
   }
 
   parentOf(level) {
@@ -102,7 +103,7 @@ class Forest {
   /** An independent one that went on after the one around it had failed has joined what is around that one. */
   #leaveFailed(transactions) {
     for (const level of transactions) {
-      const wentOn = outer => outer?.status === 'aborted' && level.operations.some(({ begin }) => begin > outer.end)
+      const wentOn = outer => outer?.status === 'aborted' && level.operations.some(({ begin, refused }) => !refused && begin > outer.end)
       while (level.wasIndependent && wentOn(this.parentOf(level))) level.parent = this.parentOf(level).parent
     }
   }
@@ -150,6 +151,31 @@ class Forest {
         outer.ready = Math.max(outer.ready, Math.min(level.ready, outer.end))
       }
     }
+  }
+
+  /** Whether what a level has read was still locked when an outer one ended. */
+  #wasPassedOnTo(level, outer) {
+    for (let at = level; at !== outer; at = this.parentOf(at)) if (at.status !== 'committed' || !this.joined(at)) return false
+    return true
+  }
+
+  /** One that failed, with what was passed on to it, as if it had only read. */
+  #readerOf(level) {
+    const inside = this.levels.filter(other => this.#isInside(other, level))
+    const operations = inside.filter(other => this.#wasPassedOnTo(other, level)).flatMap(({ operations }) => operations)
+    const around = []
+    for (let at = this.parentOf(level); at; at = this.parentOf(at)) around.push(at)
+    return {
+      id: level.id, root: level, begin: level.begin, ready: level.ready, end: level.end,
+      reads: operations.filter(({ kind, value, begin }) => kind === 'read' && begin < level.end && !this.#isOfTree(shown(value), level)),
+      related: new Set([...around, ...inside.filter(other => other !== level)].map(other => this.rootOf(other).id)),
+    }
+  }
+
+  /** Whether a version was written around a level or inside of it. */
+  #isOfTree(version, level) {
+    const writer = this.writes.get(version)?.level
+    return writer !== undefined && this.rootOf(writer) === this.rootOf(level)
   }
 
   #fill(node) {

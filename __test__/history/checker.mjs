@@ -3,7 +3,7 @@
  * (Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020), with the names of
  * Adya, "Weak Consistency", 1999.
  */
-import { makeForest } from './nodes.mjs'
+import { makeForest, makesNoClaim } from './nodes.mjs'
 import { checkReads, checkOwnReads } from './reads.mjs'
 import { versionOrders } from './order.mjs'
 import { makeGraph } from './graph.mjs'
@@ -127,13 +127,10 @@ function insideOf(forest, level, children) {
   return { nodes, nodeOf, comparable: () => true }
 }
 
-/** Whether what it read was not locked. */
-const makesNoClaim = ({ isolation, alone }) => isolation === 'label' && !alone
-
 function siblings(forest) {
   const groups = new Map()
   for (const level of forest.levels) {
-    if (!forest.joined(level) || !forest.isCommitted(level) || forest.rootOf(level).isolation === 'label') continue
+    if (!forest.joined(level) || !forest.isCommitted(level) || makesNoClaim(forest.rootOf(level))) continue
     groups.set(level.parent, [...groups.get(level.parent) ?? [], level])
   }
   return [...groups.values()].filter(({ length }) => length > 1).map(children => insideOf(forest, forest.parentOf(children[0]), children))

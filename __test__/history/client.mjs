@@ -1,7 +1,7 @@
 /** Carries out one client's plan against a store and records what happened. */
 import { decode, encode } from './encoding.mjs'
 import { pause } from './pause.mjs'
-import { FAMILIES, IDS } from './plan.mjs'
+import { ALONE, FAMILIES, IDS } from './plan.mjs'
 import { Recorder } from './recorder.mjs'
 
 /** What a store ends that is slow. */
@@ -61,6 +61,10 @@ export class Client {
         return this.#plain(step, level => this.#get(level, step.account, keys, step))
       case 'set':
         return this.#plain(step, level => this.#set(level, step.account, keys, step.batch))
+      case 'delete':
+        return this.#plain(step, level => this.#delete(level, step.account, keys, step.batch))
+      case 'clear':
+        return this.#plain(step, level => this.#clear(level, step.account, keys))
       case 'list':
         return this.#listOutside(step, keys)
       case 'loadCreds':
@@ -133,6 +137,17 @@ export class Client {
     return this.#recorder.write(level, values, () => store.set(data))
   }
 
+  #delete(level, account, store, batch) {
+    const values = Object.entries(batch).flatMap(([family, ids]) => ids.map(id => [recordOf(account, family, id), []]))
+    const data = Object.fromEntries(Object.entries(batch).map(([family, ids]) => [family, Object.fromEntries(ids.map(id => [id, null]))]))
+    return this.#recorder.write(level, values, () => store.set(data))
+  }
+
+  #clear(level, account, store) {
+    const values = FAMILIES.flatMap(family => IDS.map(id => [recordOf(account, family, id), []]))
+    return this.#recorder.write(level, values, () => store.clear())
+  }
+
   #writeCreds(level, account, write) {
     const value = [this.#recorder.version()]
     return this.#recorder.write(level, [[recordOf(account, CREDS_ID, CREDS_ID), value]], () => write(encode('creds', value)))
@@ -164,7 +179,7 @@ export class Client {
     const account = step.elsewhere ? other(outer.account) : outer?.account ?? step.account
     const parent = around(outer, account)
     const level = this.#recorder.begin({
-      label: step.label, isolation: step.isolation, account,
+      label: step.label, isolation: step.isolation, ...step.alone && { alone: true }, account,
       ...parent && { parent: parent.level.id, nested: step.nested ?? 'join' },
     })
     const scope = { level, account, outer, parent, step, tx: undefined, isOver: false, credsStaged: false }
@@ -214,6 +229,10 @@ export class Client {
         return this.#append(level, account, store, step)
       case 'set':
         return this.#set(level, account, store, step.batch)
+      case 'delete':
+        return this.#delete(level, account, store, step.batch)
+      case 'clear':
+        return this.#clear(level, account, store)
       case 'list':
         return this.#list(level, account, store, step)
       case 'setCreds':
@@ -327,7 +346,7 @@ export function kindsOf(accounts) {
   const kinds = {}
   for (const account of accounts) {
     kinds[recordOf(account, CREDS_ID, CREDS_ID)] = 'register'
-    for (const family of FAMILIES) for (const id of IDS) kinds[recordOf(account, family, id)] = id.startsWith('l') ? 'list' : 'register'
+    for (const family of FAMILIES) for (const id of [...IDS, ...ALONE]) kinds[recordOf(account, family, id)] = id.startsWith('r') ? 'register' : 'list'
   }
   return kinds
 }

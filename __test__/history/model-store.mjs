@@ -16,6 +16,9 @@ const SHARED_READS = new Set(['lid-mapping', 'device-list', 'identity-key', 'app
 const CREDS = JSON.stringify(['creds', 'creds'])
 const keyOf = (family, id) => JSON.stringify([family, id])
 const familyLock = family => JSON.stringify([family])
+/** Everything of an account, which all who lock something in it take part in. */
+const ALL = JSON.stringify([])
+const inAll = locks => [[ALL, 'writer'], ...locks]
 const context = new AsyncLocalStorage()
 
 function failure(code, label, cause) {
@@ -100,9 +103,26 @@ class Level {
     const { faults, committed } = this.account
     this.check()
     const mode = SHARED_READS.has(family) ? 'shared' : 'exclusive'
-    if (!this.isolated && !faults.has('reads take no locks')) for (const id of [...ids].sort()) await this.lock([[keyOf(family, id), mode]])
+    if (!this.isolated && !faults.has('reads take no locks')) for (const id of [...ids].sort()) await this.lock(inAll([[keyOf(family, id), mode]]))
     const found = ids.map(id => [id, faults.has('own writes are not seen') ? committed.get(keyOf(family, id)) : this.find(keyOf(family, id))])
-    return Object.fromEntries(found.filter(([, value]) => value !== undefined))
+    return Object.fromEntries(found.filter(([, value]) => value !== undefined && value !== null))
+  }
+
+  clear() {
+    return this.#during(async () => {
+      this.check()
+      if (!this.isolated) await this.lock([[ALL, 'exclusive']])
+      this.check()
+      for (const key of this.known()) if (key !== CREDS) this.find(key)
+      for (const key of this.known()) if (key !== CREDS) this.staged.set(key, null)
+    })
+  }
+
+  /** Every record that is, was or will be there. */
+  known() {
+    const keys = new Set(this.account.committed.keys())
+    for (let at = this; at; at = at.outer) for (const key of at.staged.keys()) keys.add(key)
+    return keys
   }
 
   async set(data) {
@@ -125,13 +145,12 @@ class Level {
 
   async * list(family) {
     this.check()
-    if (!this.isolated && !this.account.faults.has('a list takes no lock')) await this.lock([[familyLock(family), 'shared']])
-    const keys = new Set(this.account.committed.keys())
-    for (let at = this; at; at = at.outer) for (const key of at.staged.keys()) keys.add(key)
-    for (const key of keys) {
+    if (!this.isolated && !this.account.faults.has('a list takes no lock')) await this.lock(inAll([[familyLock(family), 'shared']]))
+    for (const key of this.known()) {
       const [of, id] = JSON.parse(key)
       this.check()
-      if (of === family) yield [id, this.find(key)]
+      const value = of === family ? this.find(key) : undefined
+      if (value !== undefined && value !== null) yield [id, value]
     }
   }
 
@@ -177,7 +196,7 @@ class Level {
 const entriesOf = data => Object.entries(data).flatMap(([family, values]) => Object.entries(values).map(([id, value]) => [keyOf(family, id), value]))
 
 /** What a writer of these records takes: them, and a place among the writers of their families. */
-const locksOf = keys => [...new Set(keys.map(key => familyLock(JSON.parse(key)[0])))].map(lock => [lock, 'writer']).concat(keys.sort().map(key => [key, 'exclusive']))
+const locksOf = keys => inAll([...new Set(keys.map(key => familyLock(JSON.parse(key)[0])))].map(lock => [lock, 'writer']).concat(keys.sort().map(key => [key, 'exclusive'])))
 
 class Account {
   committed = new Map()
@@ -195,7 +214,10 @@ class Account {
 
   publish(entries) {
     if (this.faults.has('plain reads are late')) this.#before = [...this.#before, new Map(this.committed)].slice(-5)
-    for (const [key, value] of entries) this.committed.set(key, value)
+    for (const [key, value] of entries) {
+      if (value === null) this.committed.delete(key)
+      else this.committed.set(key, value)
+    }
   }
 
   /** What plain reads see. */
@@ -215,19 +237,18 @@ class Account {
     return undefined
   }
 
-  async plainSet(entries) {
+  async plainSet(entries, locks = locksOf(entries.map(([key]) => key))) {
     // It is nobody's child, but what runs around it waits for it.
     const around = context.getStore()?.level
     const level = { inside: new Set(), doom: error => this.locks.cancel(level, error) }
     around?.inside.add(level)
     try {
-      const locks = locksOf(entries.map(([key]) => key))
       for (;;) {
         const wait = this.faults.has('a plain set waits for nobody') ? undefined : this.acquire(level, locks, { hold: false })
         if (!wait) break
         await wait
       }
-      this.publish(entries)
+      this.publish(entries ?? [...this.committed.keys()].filter(key => key !== CREDS).map(key => [key, null]))
     } finally {
       around?.inside.delete(level)
     }
@@ -286,6 +307,7 @@ class Account {
     return {
       get: (...args) => level.get(...args),
       set: (...args) => level.set(...args),
+      clear: () => level.clear(),
       list: family => level.list(family),
       setCreds: creds => level.setCreds(creds),
       isInTransaction: () => level.phase === 'running',
@@ -309,6 +331,12 @@ class Account {
         if (level) return level.set(data)
         return this.plainSet(entriesOf(data))
       },
+      clear: async () => {
+        const level = this.level({ writes: true })
+        if (level) return level.clear()
+        // The locks come first: what is there then is removed.
+        return this.plainSet(undefined, [[ALL, 'exclusive']])
+      },
       list: family => this.level()?.list(family) ?? this.#list(family),
       isInTransaction: () => this.level() !== undefined,
       transaction: async (work, label, options) => this.transaction(work, { label, options }),
@@ -319,7 +347,7 @@ class Account {
   async * #list(family) {
     for (const key of [...this.committed.keys()]) {
       const [of, id] = JSON.parse(key)
-      if (of === family) yield [id, this.seen(key)]
+      if (of === family && this.seen(key)) yield [id, this.seen(key)]
     }
   }
 

@@ -9,6 +9,9 @@ export const INITIAL = '(initial)'
 /** Calls that are under way at once have no order. */
 export const overlap = (one, other) => one.begin < other.end && other.begin < one.end
 
+/** Whether what a transaction read was not locked, so that it carries no claim. */
+export const makesNoClaim = ({ isolation, alone }) => isolation === 'label' && !alone
+
 /** The version that a value shows. */
 export const shown = value => value.at(-1) ?? INITIAL
 

@@ -1,5 +1,5 @@
 /** In which order the versions of each record came: `successors` of each version, as far as that can be told. */
-import { shown, INITIAL } from './nodes.mjs'
+import { makesNoClaim, shown, INITIAL } from './nodes.mjs'
 import { realTimeFollowers } from './realtime.mjs'
 
 class VersionOrder {
@@ -91,7 +91,7 @@ function orderOfRegister(record, nodes, forest, realTime, anomalies) {
       // The first time: after that a store may answer from what it remembers for this transaction.
       sights.push({ version, begin, end })
       // What was read with no lock may be far behind when the write comes.
-      if (final && node.root.isolation !== 'label') add(version, final)
+      if (final && !makesNoClaim(node.root)) add(version, final)
     }
   }
   if (!realTime) return certain

@@ -6,6 +6,8 @@ const PAUSES = {
   turns: async () => {
     for (let i = 0; i < 3; i++) await new Promise(setImmediate)
   },
+  /** Longer than a store with limits puts up with. */
+  hang: () => new Promise(resolve => setTimeout(resolve, 40)),
   timer: () => new Promise(resolve => setTimeout(resolve, 1)),
 }
 

@@ -34,11 +34,13 @@ export const NO_FEATURES = Object.fromEntries(Object.keys(FEATURES).map(name => 
 const LISTS = ['l1', 'l2']
 const REGISTERS = ['r1', 'r2']
 export const IDS = [...LISTS, ...REGISTERS]
+/** Lists that are written under one label only. */
+export const ALONE = ['g1', 'g2']
 const LABELS = ['a label', 'another', 'third', undefined]
 
 class Planner {
-  constructor(random, { features, failures }) {
-    Object.assign(this, { random, features, failures })
+  constructor(random, { features, failures, limits }) {
+    Object.assign(this, { random, features, failures, limits })
   }
 
   on(feature, weight) {
@@ -46,7 +48,7 @@ class Planner {
   }
 
   pause() {
-    return this.random.weighted({ none: 3, microtask: 6, turn: 6, turns: 2, timer: 0.6 })
+    return this.random.weighted({ none: 3, microtask: 6, turn: 6, turns: 2, timer: 0.6, hang: this.limits ? 0.1 : 0 })
   }
 
   account() {
@@ -63,14 +65,18 @@ class Planner {
     return { do: 'get', family: this.random.pick(FAMILIES), ids: this.random.some(IDS, this.random.between(1, 3)) }
   }
 
+  readOutside() {
+    return this.random.chance(this.on('isolation', 0.2)) ? { ...this.read(), ids: ALONE } : this.read()
+  }
+
   outside() {
     const kind = this.random.weighted({ transaction: 10, get: 3, set: 2, list: this.on('lists', 0.5), loadCreds: this.on('creds', 0.5), saveCreds: this.on('creds', 0.5) })
     const step = { account: this.account(), pause: this.pause() }
     switch (kind) {
       case 'transaction':
-        return { ...step, ...this.transaction(2), retries: 2 }
+        return { ...step, ...this.random.chance(this.on('isolation', 0.08)) ? this.alone(1) : this.transaction(2), retries: 2 }
       case 'get':
-        return { ...step, ...this.read() }
+        return { ...step, ...this.readOutside() }
       case 'set':
         return { ...step, do: 'set', batch: this.batch() }
       case 'list':
@@ -106,6 +112,20 @@ class Planner {
       fails: random.chance(this.failures),
       isCaught: random.chance(0.7),
       retries: random.below(2),
+    }
+  }
+
+  /** Isolated by a label under which everybody works on the same records, and nobody else does: what it reads carries a claim. */
+  alone(depth) {
+    const { random } = this
+    const step = () => {
+      const of = { pause: this.pause(), family: random.pick(FAMILIES), ids: random.some(ALONE, random.between(1, 2)) }
+      const kind = random.weighted({ get: 2, append: 3, transaction: depth > 0 ? 1 : 0 })
+      return kind === 'transaction' ? { ...this.alone(depth - 1), pause: this.pause(), isolation: undefined, label: undefined } : { ...of, do: kind, between: this.pause() }
+    }
+    return {
+      do: 'transaction', label: 'alone', isolation: 'label', alone: true, handle: random.chance(this.on('handle', 0.5)),
+      work: Array.from({ length: random.between(1, 3) }, step), fails: random.chance(this.failures), isCaught: random.chance(0.7), retries: 1,
     }
   }
 
@@ -158,14 +178,14 @@ class Planner {
 
 /**
  * @param {number} seed
- * @param {{ clients?: number, steps?: number, features?: { [feature: string]: boolean }, failures?: number }} [options]
- *   `failures`: how likely work fails on purpose
+ * @param {{ clients?: number, steps?: number, features?: { [feature: string]: boolean }, failures?: number, limits?: boolean }} [options]
+ *   `failures`: how likely work fails on purpose; `limits`: whether some of it hangs
  * @returns {object[][]} the steps of each client
  */
-export function makePlan(seed, { clients = 6, steps = 6, features = FEATURES, failures = 0.15 } = {}) {
+export function makePlan(seed, { clients = 6, steps = 6, features = FEATURES, failures = 0.15, limits = false } = {}) {
   const random = new Random(seed)
   return Array.from({ length: clients }, () => {
-    const planner = new Planner(random.fork(), { features, failures })
+    const planner = new Planner(random.fork(), { features, failures, limits })
     return Array.from({ length: steps }, () => planner.outside())
   })
 }

@@ -1,5 +1,5 @@
 /** Anomalies that one read shows by itself, without any order of the transactions. */
-import { overlap, shown } from './nodes.mjs'
+import { makesNoClaim, overlap, shown } from './nodes.mjs'
 
 /** The level, among those that joined into one node, under which both are. */
 function meeting(forest, a, b) {
@@ -130,7 +130,7 @@ export function checkOwnReads(forest) {
         anomalies.push({ name, transactions: [level.id], record, message: `${level.id} read ${record} as [${value}]; ${known.by.id} had ${did} it as [${known.value}]` })
       }
       // Where only the label is locked, others may write meanwhile.
-      if (known?.kind !== 'write' && forest.rootOf(level).isolation !== 'label') view.put(record, { ...operation, by: level })
+      if (known?.kind !== 'write' && !makesNoClaim(forest.rootOf(level))) view.put(record, { ...operation, by: level })
     }
   }
   return anomalies

@@ -135,6 +135,14 @@ export const CLEAN = {
     b reads x
     b writes x b1
     b commits`,
+  'a failed child has read what changed later': `
+    p begins
+    c begins in p
+    c reads x
+    c aborts
+    q sets x q1
+    p reads x q1
+    p commits`,
   'registers that are replaced unseen': `
     p sets r 1
     q sets r 2
@@ -239,6 +247,26 @@ export const ANOMALIES = {
     q reads x 0
     q reads r b2
     q commits`],
+  'half of a commit seen by one that failed': [['fractured read'], `
+    a begins
+    a reads x
+    b begins
+    b writes x b1
+    b writes y b2
+    b commits
+    a reads y b2
+    a aborts`],
+  'half of a commit seen by a child that failed': [['fractured read'], `
+    p begins
+    c begins in p
+    c reads x
+    b begins
+    b writes x b1
+    b writes y b2
+    b commits
+    c reads y b2
+    c aborts
+    p commits`],
   'write skew': [['G2'], `
     a begins
     b begins

@@ -60,11 +60,11 @@ export class Threads {
   /**
    * @param {object} openOptions what `openCask` takes; with the same name or path in all threads it is the same store
    * @param {{ seed: number, clients?: number, deaths?: number, limits?: boolean }} options `clients` in each thread, and what else
-   *   `makePlan` takes; `deaths`: how many of the threads end in the middle of it
+   *   `planFor`, most often `makePlan`, takes; `deaths`: how many of the threads end in the middle of it
    */
-  async runWorkload(openOptions, { seed, accounts = ['a', 'b'], clients = 3, deaths = 0, limits = false, ...options }) {
+  async runWorkload(openOptions, { seed, accounts = ['a', 'b'], clients = 3, deaths = 0, limits = false, planFor = makePlan, ...options }) {
     const clock = new Clock()
-    const plan = makePlan(seed, { clients: clients * this.#threads.length, limits, ...options })
+    const plan = planFor(seed, { clients: clients * this.#threads.length, limits, ...options })
     const dying = this.#deathsOf(seed, deaths)
     const logs = dying.map(death => death && new Log())
     const cask = await openCask(openOptions)

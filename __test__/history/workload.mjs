@@ -3,7 +3,7 @@
  * on the seed alone; in which order it happens, on the store and the machine.
  */
 import { Client, kindsOf } from './client.mjs'
-import { FAMILIES, IDS, makePlan } from './plan.mjs'
+import { ALONE, FAMILIES, IDS, makePlan } from './plan.mjs'
 import { Clock, merge } from './recorder.mjs'
 
 /**
@@ -32,7 +32,7 @@ export async function runFinal(accounts, { clock = new Clock(), features = {} } 
   const client = new Client('final', accounts, clock)
   const steps = Object.keys(accounts).flatMap(account => {
     const step = { account, pause: 'none' }
-    const read = [...FAMILIES.map(family => ({ ...step, do: 'get', family, ids: IDS })), ...features.creds ? [{ ...step, do: 'loadCreds' }] : []]
+    const read = [...FAMILIES.map(family => ({ ...step, do: 'get', family, ids: [...IDS, ...ALONE] })), ...features.creds ? [{ ...step, do: 'loadCreds' }] : []]
     const append = FAMILIES.map(family => ({ pause: 'none', between: 'none', do: 'append', family, ids: IDS.filter(id => id.startsWith('l')) }))
     return [...read, { ...step, do: 'transaction', work: append, retries: 0 }, ...read]
   })
@@ -41,9 +41,9 @@ export async function runFinal(accounts, { clock = new Clock(), features = {} } 
 }
 
 /** All of it in one thread. */
-export async function runWorkload(accounts, { seed, limits, ...options }) {
+export async function runWorkload(accounts, { seed, limits, planFor = makePlan, ...options }) {
   const clock = new Clock()
-  const parts = [await runClients(accounts, makePlan(seed, { limits, ...options }), { clock, limits })]
+  const parts = [await runClients(accounts, planFor(seed, { limits, ...options }), { clock, limits })]
   parts.push(await runFinal(accounts, { clock, features: options.features }))
   return { history: merge(parts.map(({ history }) => history)), unexpected: parts.flatMap(({ unexpected }) => unexpected) }
 }

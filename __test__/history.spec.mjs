@@ -6,27 +6,27 @@
 // in the file that it names. One seed gives one plan, but threads and timers meet differently each time.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { open } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { within } from './helpers/gate.mjs'
 import { baileysStore } from './history/baileys-store.mjs'
 import { check, namesOf } from './history/checker.mjs'
+import { assertHappened, expectNone } from './history/expect.mjs'
 import { FAULTS, modelStore } from './history/model-store.mjs'
 import { FEATURES, NO_FEATURES, makePlan } from './history/plan.mjs'
 import { serialHistory, withOneReadSwapped } from './history/serial.mjs'
 import { ANOMALIES, CLEAN } from './history/stories.mjs'
 import { story } from './history/story.mjs'
-import { tell } from './history/tell.mjs'
 import { Threads } from './history/threads.mjs'
 import { runWorkload } from './history/workload.mjs'
 
 const FIRST_SEED = Number(process.env.CASK_SEED ?? Date.now() % 2 ** 31)
 const SEEDS = Number(process.env.CASK_HISTORY_SEEDS ?? 40)
 const RUN_MS = 15_000
+
+/** Limits that a cask has in the runs in which some work hangs. */
+const LIMITS = { transactionTimeoutMs: 25, lockTimeoutMs: 30 }
 
 const accountsOf = store => ({ a: store.account('a'), b: store.account('b') })
 
@@ -142,6 +142,16 @@ describe('Baileys\' own transactions', () => {
     assert.ok(names.G1a >= 6, JSON.stringify(names))
   })
 
+  test('let each of two write what the other has read', async () => {
+    // Both look at two lists, and each appends to another one of them.
+    const client = own => [{ do: 'transaction', label: own, pause: 'none', account: 'a', retries: 0, work: [
+      { do: 'get', family: 'session', ids: ['l1', 'l2'], pause: 'turn' },
+      { do: 'append', family: 'session', ids: [own], pause: 'turn', between: 'none' },
+    ] }]
+    const { history } = await runWorkload({ a: { keys: baileysStore() } }, { planFor: () => [client('l1'), client('l2')], features: NO_FEATURES })
+    assert.deepEqual(namesOf(check(history)), ['G2'])
+  })
+
   test('drop what is not awaited', async () => {
     // One client alone: nothing else can be wrong.
     assert.notDeepEqual(await namesIn(12, { features: { ...NO_FEATURES, nested: true, unawaited: true }, clients: 1, failures: 0 }), {})
@@ -177,6 +187,32 @@ describe(`a cask shows no anomaly, from seed ${FIRST_SEED}`, () => {
       }
       if (SEEDS >= 40) assertVaried(seen)
     })
+
+    test(`in three threads of which one ends in the middle of its work, ${place}`, async t => {
+      const path = newPath(t)
+      const threads = new Threads(3)
+      afterwards(t, () => threads.end())
+      const seen = {}
+      // They take longer, as do the next.
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + (last - FIRST_SEED) / 2; seed++) {
+        const result = await within(RUN_MS, `the workload of seed ${seed}`, threads.runWorkload(optionsFor(seed, path), { seed, features: FEATURES, deaths: 1 }))
+        expectNone(seed, result, seen)
+        seen.died = (seen.died ?? 0) + result.died
+      }
+      if (SEEDS >= 40) assertHappened(seen, ['died', 'unknown'])
+    })
+
+    test(`in two threads with work that hangs, ${place}`, async t => {
+      const path = newPath(t)
+      const threads = new Threads(2)
+      afterwards(t, () => threads.end())
+      const seen = {}
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + (last - FIRST_SEED) / 4; seed++) {
+        const options = { ...optionsFor(seed, path), ...LIMITS }
+        expectNone(seed, await within(RUN_MS, `the workload of seed ${seed}`, threads.runWorkload(options, { seed, features: FEATURES, limits: true })), seen)
+      }
+      if (SEEDS >= 40) assertHappened(seen, ['aborted: ERR_CASK_LOCK_TIMEOUT', 'aborted: ERR_CASK_TRANSACTION_TIMEOUT'])
+    })
   }
 })
 
@@ -184,31 +220,12 @@ function run(seed, accounts) {
   return within(RUN_MS, `the workload of seed ${seed}`, runWorkload(accounts, { seed, features: FEATURES }))
 }
 
-/** Fails with all that is needed to look for the reason. */
-function expectNone(seed, { history, unexpected }, seen) {
-  for (const { error, step } of unexpected) assert.fail(`seed ${seed}: ${error.stack}\nin ${JSON.stringify(step)}`)
-  count(history, seen)
-  const anomalies = check(history)
-  if (anomalies.length === 0) return
-  const file = join(tmpdir(), `cask-history-${process.pid}-${seed}.json`)
-  writeFileSync(file, JSON.stringify(history))
-  const shown = anomalies.slice(0, 5).map(({ name, message }) => `${name}: ${message}`)
-  assert.fail(`seed ${seed}: ${anomalies.length} anomalies, the history is in ${file}\n${shown.join('\n')}\n\n${tell(history, anomalies[0].transactions)}`)
-}
-
-function count({ transactions }, seen) {
-  for (const { status, parent, nested, isolation, error, is } of transactions) {
-    for (const what of [status, error && `${status}: ${error}`, parent && `${status}, ${nested}`, isolation && `${status}, isolated`, is]) {
-      if (what) seen[what] = (seen[what] ?? 0) + 1
-    }
-  }
-}
-
 /** A workload in which nothing happens shows no anomaly either. */
 function assertVaried(seen) {
-  for (const what of [
+  assertHappened(seen, [
     'aborted, join', 'committed, join', 'aborted, independent', 'committed, independent', 'committed, isolated', 'aborted: ERR_CASK_DEADLOCK',
     'aborted: ERR_CASK_TRANSACTION_TIMEOUT', 'aborted: ERR_CASK_ABORTED', 'aborted: on purpose', 'plain get', 'plain set', 'plain list', 'plain saveCreds', 'plain loadCreds',
-  ]) assert.ok(seen[what] > 0, `never happened: ${what} in ${JSON.stringify(seen)}`)
+    'committed, alone',
+  ])
   assert.ok(seen.committed > seen.aborted, JSON.stringify(seen))
 }

@@ -45,7 +45,8 @@ export class Client {
   async run(steps) {
     for (const step of steps) {
       await pause(step.pause)
-      await this.#outside(step)
+      // What failed is noted.
+      await this.#outside(step).catch(() => {})
     }
     // Work of transactions that were given up goes on for a while.
     while (this.#left.size > 0) await Promise.all(this.#left)
@@ -56,7 +57,7 @@ export class Client {
     const { keys, loadCreds, saveCreds } = this.#accounts[step.account]
     switch (step.do) {
       case 'transaction':
-        return this.#transaction(step).catch(() => {})
+        return this.#transaction(step)
       case 'get':
         return this.#plain(step, level => this.#get(level, step.account, keys, step))
       case 'set':

@@ -46,7 +46,7 @@ export class Client {
     for (const step of steps) {
       await pause(step.pause)
       // What failed is noted.
-      await this.#outside(step).catch(() => {})
+      await this.#outside(step).catch(error => this.#note(error, step, () => false))
     }
     // Work of transactions that were given up goes on for a while.
     while (this.#left.size > 0) await Promise.all(this.#left)

@@ -12,6 +12,12 @@ class Thread {
   #worker = new Worker(new URL('./worker.mjs', import.meta.url))
   isOver = false
 
+  constructor() {
+    // One that is to die may do so when nobody asks it for anything.
+    this.#worker.on('error', () => {})
+    this.#worker.on('exit', () => (this.isOver = true))
+  }
+
   /** Has one task done at a time. One that is to die gives nothing. */
   ask(task, { mayDie = false, ...argument } = {}) {
     const worker = this.#worker
@@ -25,7 +31,6 @@ class Thread {
           if (!mayDie) settle(reject, error)
         },
         exit: () => {
-          this.isOver = true
           if (mayDie) settle(resolve)
           else settle(reject, new Error('a thread has ended'))
         },
@@ -36,7 +41,8 @@ class Thread {
         },
       }
       for (const [event, listener] of Object.entries(listeners)) worker.on(event, listener)
-      worker.postMessage({ task, ...argument })
+      if (this.isOver) settle(reject, new Error('a thread has ended'))
+      else worker.postMessage({ task, ...argument })
     })
   }
 

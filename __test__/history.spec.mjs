@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import { open } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { newPath } from './helpers/folders.mjs'
-import { within } from './helpers/gate.mjs'
+import { gate, within } from './helpers/gate.mjs'
 import { baileysStore } from './history/baileys-store.mjs'
 import { check, namesOf } from './history/checker.mjs'
 import { assertHappened, expectNone } from './history/expect.mjs'
@@ -214,6 +214,36 @@ describe(`a cask shows no anomaly, from seed ${FIRST_SEED}`, () => {
       if (SEEDS >= 40) assertHappened(seen, ['aborted: ERR_CASK_LOCK_TIMEOUT', 'aborted: ERR_CASK_TRANSACTION_TIMEOUT'])
     })
   }
+})
+
+describe('what histories have shown', () => {
+  test('a list inside a transaction that is given up ends with it, and shows nothing from after that', async t => {
+    const cask = await open(t)
+    const { keys } = cask.account('a')
+    await keys.set({ session: { 1: { n: 0 }, 2: { n: 0 } } })
+    const [isAtFirst, goesOn, controller] = [gate(), gate(), new AbortController()]
+    const seen = []
+    let listed
+    const outcome = keys.transaction(async outer => {
+      await outer.set({ session: { 1: { n: 1 }, 2: { n: 1 } } })
+      listed = outer.transaction(async inner => {
+        for await (const [, { n }] of inner.list('session')) {
+          seen.push(n)
+          isAtFirst.open()
+          await goesOn.opened
+        }
+      })
+      await listed
+    }, undefined, { signal: controller.signal })
+    outcome.catch(() => {})
+    await isAtFirst.opened
+    controller.abort()
+    await assert.rejects(outcome, { code: 'ERR_CASK_ABORTED' })
+    await keys.set({ session: { 1: { n: 2 }, 2: { n: 2 } } })
+    goesOn.open()
+    await assert.rejects(listed, { code: 'ERR_CASK_ABORTED' })
+    assert.deepEqual(seen, [1])
+  })
 })
 
 function run(seed, accounts) {

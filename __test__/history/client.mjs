@@ -59,7 +59,11 @@ export class Client {
       case 'transaction':
         return this.#transaction(step)
       case 'get':
-        return this.#plain(step, level => this.#get(level, step.account, keys, step))
+        for (let left = step.times ?? 1; left > 0; left--) {
+          await this.#plain(step, level => this.#get(level, step.account, keys, step))
+          if (left > 1) await pause('turn')
+        }
+        return undefined
       case 'set':
         return this.#plain(step, level => this.#set(level, step.account, keys, step.batch))
       case 'delete':

@@ -76,7 +76,7 @@ class Planner {
       case 'transaction':
         return { ...step, ...this.random.chance(this.on('isolation', 0.08)) ? this.alone(1) : this.transaction(2), retries: 2 }
       case 'get':
-        return { ...step, ...this.readOutside() }
+        return this.random.chance(0.5) ? { ...step, ...this.readOutside() } : { ...step, ...this.read(), ids: IDS, times: this.random.between(2, 8) }
       case 'set':
         return { ...step, do: 'set', batch: this.batch() }
       case 'list':

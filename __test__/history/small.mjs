@@ -20,7 +20,7 @@ class Planner {
 
   call() {
     const { random } = this
-    const kind = random.weighted({ get: 4, set: 3, list: 1, delete: this.deletes ? 1.5 : 0, clear: this.deletes ? 0.7 : 0 })
+    const kind = random.weighted({ get: 4, set: 3, list: 1, delete: this.deletes ? 1.5 : 0, clear: this.deletes ? 1.5 : 0 })
     const step = { account: 'a', pause: this.pause(), do: kind }
     switch (kind) {
       case 'get':

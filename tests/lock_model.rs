@@ -35,6 +35,11 @@ enum Step {
         keys: Vec<(Key, Mode)>,
         patience: Option<u64>,
     },
+    Together {
+        owner: usize,
+        keys: Vec<Key>,
+        patience: Option<u64>,
+    },
     All {
         domain: u32,
         keys: Vec<Key>,
@@ -93,6 +98,8 @@ fn steps(coarse: bool) -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(owner, key, mode, patience)| Step::Acquire { owner, key, mode, patience }),
         9 => (0..16usize, proptest::collection::vec((keys(coarse), modes()), 0..4), patience())
             .prop_map(|(owner, keys, patience)| Step::Sorted { owner, keys, patience }),
+        5 => (0..16usize, proptest::collection::vec(keys(coarse), 0..4), patience())
+            .prop_map(|(owner, keys, patience)| Step::Together { owner, keys, patience }),
         9 => (domains(), proptest::collection::vec(keys(coarse), 0..4), patience())
             .prop_map(|(domain, keys, patience)| Step::All { domain, keys, patience }),
         6 => (0..16usize, any::<bool>()).prop_map(|(owner, inherit)| Step::End { owner, inherit }),
@@ -201,6 +208,17 @@ impl Pair {
         self.compare(got, expected);
     }
 
+    fn together(&mut self, owner: usize, keys: Vec<Key>, patience: Option<u64>) {
+        let (limits, expected_limits) = self.limits(patience);
+        let mut ordered = keys.clone();
+        ordered.sort();
+        ordered.dedup();
+        let expected = self.reference.acquire_together(owner, &ordered, expected_limits);
+        let tell = self.tell(expected.clone().unwrap_or(0));
+        let got = self.locks.acquire_together(self.owners[owner], keys, limits, tell);
+        self.compare(got, expected);
+    }
+
     fn all(&mut self, domain: u32, keys: Vec<Key>, patience: Option<u64>) {
         let (limits, expected_limits) = self.limits(patience);
         let mut ordered = keys.clone();
@@ -231,6 +249,7 @@ impl Pair {
             _ if self.owners.is_empty() => {}
             Step::Acquire { owner, key, mode, patience } => self.request(pick(owner), &[(key, mode)], patience),
             Step::Sorted { owner, keys, patience } => self.request(pick(owner), &keys, patience),
+            Step::Together { owner, keys, patience } => self.together(pick(owner), keys, patience),
             Step::End { owner, inherit } => {
                 let owner = pick(owner);
                 self.reference.end(owner, inherit);

@@ -34,6 +34,18 @@ impl<K: LockKey> Table<K> {
         self.obstacles_of(request, &mut |_| false)
     }
 
+    /// Whether something that runs inside an owner holds what that owner wants.
+    pub(super) fn is_held_inside(&self, owner: u32, mode: Mode, entry: u32) -> bool {
+        self.owners.get(owner).is_some_and(|owner| !owner.children.is_empty())
+            && self.overlapping(entry).as_slice().iter().any(|at| {
+                self.entries
+                    .get(*at)
+                    .into_iter()
+                    .flat_map(|entry| entry.holders.iter())
+                    .any(|hold| hold.owner != owner && hold.mode.conflicts(mode) && is_within(&self.owners, hold.owner, owner))
+            })
+    }
+
     /// Whether anything is in the way of a wait at one of its locks.
     pub(super) fn is_blocked(&self, wait: u32, entry: u32) -> bool {
         self.obstacles(wait, entry, &mut |_| false)

@@ -273,7 +273,8 @@ impl<K: LockKey> Table<K> {
         let is_known = self.entries.get(at).is_some_and(|entry| !entry.holders.is_empty() || !entry.queue.is_empty());
         if is_known || self.has_enclosing() {
             let held = self.entries.get(at).and_then(|entry| entry.holders.iter().find(|hold| hold.owner == owner));
-            if held.is_some_and(|hold| hold.mode >= mode) {
+            // What runs inside it may have taken what it holds.
+            if held.is_some_and(|hold| hold.mode >= mode) && !self.is_held_inside(owner, mode, at) {
                 return None;
             }
             if self.would_block(owner, mode, at) {

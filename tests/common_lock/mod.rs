@@ -147,7 +147,9 @@ impl Reference {
                 return self.refuse(wait, End::Granted);
             }
             let (key, mode) = found.rest.remove(0);
-            if self.holds.iter().any(|hold| hold.owner == owner && hold.key == key && hold.mode >= mode) {
+            // Whoever runs inside it may have taken what it holds.
+            let has = |hold: &RefHold| hold.owner == owner && hold.key == key && hold.mode >= mode;
+            if self.holds.iter().any(has) && self.holders_in_the_way(owner, key, mode).is_empty() {
                 continue;
             }
             self.arrivals += 1;
@@ -180,17 +182,45 @@ impl Reference {
         }
     }
 
+    fn ready(&self, owner: usize) -> Result<(), End> {
+        let state = &self.owners[owner];
+        match state.doomed {
+            _ if state.ended || state.plain => Err(End::Ended),
+            Some(0) => Err(End::Ended),
+            Some(reason) => Err(End::Doomed(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for keys all together. Gives the wait's number, or how the request ended at once.
+    pub fn acquire_together(&mut self, owner: usize, keys: &[Key], limits: RefLimits) -> Result<usize, End> {
+        self.ready(owner)?;
+        let wait = self.new_wait(owner, Vec::new(), limits);
+        self.stand_in_line(wait, keys);
+        let standing = self.waits.iter().find(|other| other.id == wait).cloned();
+        if standing.is_some_and(|wait| self.is_blocked(&wait))
+            && let Some(end) = self.put_in_order(owner, wait)
+        {
+            self.refuse(wait, end);
+        }
+        self.settle();
+        self.outcome(wait)
+    }
+
+    /// Puts a wait at the end of the lines of keys that it wants all together.
+    fn stand_in_line(&mut self, wait: usize, keys: &[Key]) {
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        let found = self.wait_mut(wait);
+        (found.at, found.arrival) = (keys.to_vec(), arrival);
+        if keys.is_empty() {
+            self.refuse(wait, End::Granted);
+        }
+    }
+
     /// Asks for keys in this order. Gives the wait's number, or how the request ended at once.
     pub fn acquire(&mut self, owner: usize, keys: &[(Key, Mode)], limits: RefLimits) -> Result<usize, End> {
-        let state = &self.owners[owner];
-        if state.ended || state.plain {
-            return Err(End::Ended);
-        }
-        match state.doomed {
-            Some(0) => return Err(End::Ended),
-            Some(reason) => return Err(End::Doomed(reason)),
-            None => {}
-        }
+        self.ready(owner)?;
         let wait = self.new_wait(owner, keys.to_vec(), limits);
         self.advance(wait);
         self.settle();
@@ -224,13 +254,7 @@ impl Reference {
         let owner = self.begin(None, domain, false, false);
         self.owners[owner].plain = true;
         let wait = self.new_wait(owner, Vec::new(), limits);
-        self.arrivals += 1;
-        let arrival = self.arrivals;
-        let found = self.wait_mut(wait);
-        (found.at, found.arrival) = (keys.to_vec(), arrival);
-        if keys.is_empty() {
-            self.refuse(wait, End::Granted);
-        }
+        self.stand_in_line(wait, keys);
         self.settle();
         (owner, self.outcome(wait))
     }

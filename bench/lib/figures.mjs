@@ -1,8 +1,12 @@
+import { pairedRatio } from './measure.mjs'
+
 const WORDS = {
   ratio: value => `${value.toFixed(value < 10 ? 2 : 1)}x`,
   share: value => `${(value * 100).toFixed(1)}%`,
   number: value => String(Math.round(value * 10) / 10),
   more: value => value === 0 ? 'the same' : `${value} more`,
+  times: value => value.toFixed(3),
+  microseconds: value => `${value.toFixed(value < 10 ? 2 : 1)} us`,
   kilobytes: value => `${(value / 1024).toFixed(1)} KB`
 }
 
@@ -10,6 +14,14 @@ const WORDS = {
 export const timesAsFast = (peer, need, name = peer, ours = 'cask') => ({
   required: `>= ${need}x ${name}`,
   measure: ({ peers }) => peers[ours] && peers[peer] && peers[ours].median / peers[peer].median,
+  reached: value => value >= need,
+  show: WORDS.ratio
+})
+
+/** The same, round against neighbouring round: for peers that are nearly equal. */
+export const pairedTimesAsFast = (peer, need, name = peer, ours = 'cask') => ({
+  required: `>= ${need}x ${name}`,
+  measure: ({ peers }) => peers[ours] && peers[peer] && pairedRatio(peers[ours], peers[peer]),
   reached: value => value >= need,
   show: WORDS.ratio
 })

@@ -11,11 +11,15 @@ const QUICK = { rounds: 5, warmups: 1, roundMs: 15 }
 
 export const labelOf = peer => (limits[peer] ?? peers[peer]).label
 
-/** Turns round and rotates: over the rounds every lane runs first, last and next to different neighbours. */
-const orderOf = (lanes, round) => {
-  const from = round % lanes.length
-  const order = [...lanes.slice(from), ...lanes.slice(0, from)]
-  return round % 2 ? order.reverse() : order
+/**
+ * A balanced order (Williams): over as many rounds as there are lanes, twice as many where their number is odd, every lane runs as
+ * often in each place, and as often right after each of the others.
+ */
+export const orderOf = (lanes, round) => {
+  const count = lanes.length
+  const places = lanes.map((_, i) => (i % 2 ? count - (i + 1) / 2 : i / 2))
+  const order = places.map(place => lanes[(place + round) % count])
+  return count % 2 && Math.floor(round / count) % 2 ? order.reverse() : order
 }
 
 const plan = (row, options) => {

@@ -17,6 +17,12 @@ export const median = values => quantile(values, 0.5)
 /** Half the distance between the quartiles, as a part of the median. */
 export const spread = values => (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values)
 
+/**
+ * How many times as fast `ours` is as `peer`: the median over rounds that lie next to each other in time. Steadier than the ratio of two
+ * medians where the two are nearly equal.
+ */
+export const pairedRatio = (ours, peer) => median(ours.rounds.map((rate, round) => rate / peer.rounds[round]))
+
 const count = folder => {
   try {
     return readdirSync(folder).length

@@ -14,7 +14,12 @@ import setSession from './set-session.mjs'
 import setSession64 from './set-session-64.mjs'
 import setSessionPower from './set-session-power.mjs'
 import setSessionPower64 from './set-session-power-64.mjs'
+import stacks from './stacks.mjs'
+import stacksContended from './stacks-contended.mjs'
 import transaction from './transaction.mjs'
+import transactionContended from './transaction-contended.mjs'
+import transactionEmpty from './transaction-empty.mjs'
+import transactionLabels from './transaction-labels.mjs'
 
 /**
  * The workloads in the order of a run. A row is
@@ -25,5 +30,6 @@ import transaction from './transaction.mjs'
  */
 export const rows = [
   limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, transaction,
+  transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
   messages, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, accounts, folders
 ]

@@ -1,4 +1,5 @@
-import { SESSIONS, sessions } from '../lib/data.mjs'
+import { timesAsFast } from '../lib/figures.mjs'
+import { transactionLane } from '../lib/transaction-rows.mjs'
 
 export default {
   name: 'transaction',
@@ -8,24 +9,6 @@ export default {
   peers: [
     'cask', 'cask-wrapped', 'map', 'multi-file', 'multi-file-cached', 'sqlite-normal', 'sqlite-full', 'lmdb-flushed', 'lmdb-nosync'
   ],
-  async open({ openStore, same }) {
-    const values = await sessions()
-    const store = await openStore()
-    const keys = store.transactional(await store.account())
-    let turn = 0
-    const transact = () => keys.transaction(async () => {
-      const { peer } = await keys.get('session', ['peer'])
-      if (!peer) throw new Error('the session is gone')
-      await keys.set({ session: { peer: values[++turn % SESSIONS] } })
-    }, 'peer@lid')
-    await keys.set({ session: { peer: values[0] } })
-    await transact()
-    same(await keys.get('session', ['peer']), { peer: values[1] })
-    return {
-      async run(n) {
-        for (let i = 0; i < n; i++) await transact()
-      },
-      close: () => store.close()
-    }
-  }
+  open: transactionLane(),
+  figures: [timesAsFast('sqlite-normal', 6, 'better-sqlite3'), timesAsFast('map', 0.5, 'plain Map')]
 }

@@ -1,7 +1,12 @@
-import { openCask } from '../../index.mjs'
+import { openCask, withCask } from '../../index.mjs'
+import { captureNoStacks } from '../lib/stackless.mjs'
 
-/** This package. `wrapped` puts Baileys' own transactions on top, as a stock `makeSocket` does, instead of the cask's. */
-export const open = async (dir, { durability = 'process', wrapped = false } = {}) => {
+/**
+ * This package. `wrapped` puts Baileys' own transactions on top, as a stock `makeSocket` does, instead of the cask's; `socket` hands
+ * sockets over to the cask; without `stacks` nothing keeps where a call was made.
+ */
+export const open = async (dir, { durability = 'process', wrapped = false, socket = false, stacks = true } = {}) => {
+  if (!stacks) captureNoStacks()
   const cask = await openCask({ path: dir, durability })
   const transactional = wrapped
     ? (await import('./wrapped.mjs')).withBaileysTransactions
@@ -11,6 +16,7 @@ export const open = async (dir, { durability = 'process', wrapped = false } = {}
       return cask.account(name).keys
     },
     transactional,
+    socketConfig: config => socket ? withCask(config) : config,
     async close() {
       await cask.close()
     }

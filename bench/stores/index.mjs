@@ -9,6 +9,8 @@ export const peers = {
   cask: { module: 'cask.mjs', label: 'cask' },
   'cask-power': { module: 'cask.mjs', options: { durability: 'power' }, label: 'cask, power' },
   'cask-wrapped': { module: 'cask.mjs', options: { wrapped: true }, label: "cask under Baileys' wrapper" },
+  'cask-with-cask': { module: 'cask.mjs', options: { socket: true }, label: 'cask under withCask' },
+  'cask-stackless': { module: 'cask.mjs', options: { stacks: false }, label: 'cask without stacks' },
   map: { module: 'map.mjs', label: 'plain Map' },
   'multi-file': { module: 'multi-file.mjs', label: 'multi-file' },
   'multi-file-cached': { module: 'multi-file.mjs', options: { cached: true }, label: 'multi-file + cache' },

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 // classes in the heap msgpackr decodes sessions three times slower.
 import 'baileys'
 import { openPeer } from '../stores/index.mjs'
+import { answerer } from './calls.mjs'
 import { limits } from './limits.mjs'
 
 const lanes = new Map()
@@ -71,11 +72,5 @@ const commands = {
   }
 }
 
-process.on('message', async ({ id, command, ...settings }) => {
-  try {
-    process.send({ id, value: await commands[command](settings) })
-  } catch (error) {
-    process.send({ id, error: error?.stack ?? String(error) })
-  }
-})
+process.on('message', answerer(commands, message => process.send(message)))
 process.on('disconnect', () => process.exit(1))

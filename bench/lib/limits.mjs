@@ -1,6 +1,8 @@
 import { closeSync, fdatasyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { awaitWith } from './await-limits.mjs'
 import { sessions } from './data.mjs'
+import { messageBetweenThreads } from './message-limit.mjs'
 
 /** What one stored session amounts to in a log: its JSON and some 200 bytes of key, header and check. */
 const FRAME_BYTES = 2200
@@ -87,5 +89,8 @@ export const limits = {
   'append-sync': { label: '[limit] append + fdatasync', open: appendSync },
   'overwrite-sync': { label: '[limit] overwrite preallocated + fdatasync', open: overwriteSync },
   'json-encode': { label: '[limit] JSON.stringify', open: jsonEncode },
-  'json-decode': { label: '[limit] JSON.parse', open: jsonDecode }
+  'json-decode': { label: '[limit] JSON.parse', open: jsonDecode },
+  await: { label: '[limit] await', open: awaitWith(0) },
+  'await-storage': { label: '[limit] await, one AsyncLocalStorage', open: awaitWith(1) },
+  message: { label: '[limit] message to another thread', open: messageBetweenThreads }
 }

@@ -1,13 +1,16 @@
 import accounts from './accounts.mjs'
+import awaitAccounts from './await-accounts.mjs'
 import folders from './folders.mjs'
 import get30Sessions from './get-30-sessions.mjs'
 import getBuffer from './get-buffer.mjs'
 import getSession from './get-session.mjs'
+import handOver from './hand-over.mjs'
 import lidMappings from './lid-mappings.mjs'
 import limits from './limits.mjs'
 import ltHashGet from './lt-hash-get.mjs'
 import ltHashSet from './lt-hash-set.mjs'
 import messages from './messages.mjs'
+import messagesWithCask from './messages-with-cask.mjs'
 import preKeysGet from './pre-keys-get.mjs'
 import preKeysSet from './pre-keys-set.mjs'
 import setSession from './set-session.mjs'
@@ -16,6 +19,7 @@ import setSessionPower from './set-session-power.mjs'
 import setSessionPower64 from './set-session-power-64.mjs'
 import stacks from './stacks.mjs'
 import stacksContended from './stacks-contended.mjs'
+import threads from './threads.mjs'
 import transaction from './transaction.mjs'
 import transactionContended from './transaction-contended.mjs'
 import transactionEmpty from './transaction-empty.mjs'
@@ -31,5 +35,6 @@ import transactionLabels from './transaction-labels.mjs'
 export const rows = [
   limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, transaction,
   transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
-  messages, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, accounts, folders
+  messages, messagesWithCask, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, threads, handOver,
+  accounts, awaitAccounts, folders
 ]

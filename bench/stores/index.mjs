@@ -4,6 +4,7 @@
  *   open(dir, options) -> { account(name) -> keys { get, set }, transactional(keys) -> keys with transaction, close() }
  *
  * `account` gives the store as a user would hand it to Baileys; `transactional` what Baileys' Signal code then works on.
+ * A store may have `socketConfig(config)` as well, which makeSocket's configuration goes through first.
  */
 export const peers = {
   cask: { module: 'cask.mjs', label: 'cask' },
@@ -11,6 +12,9 @@ export const peers = {
   'cask-wrapped': { module: 'cask.mjs', options: { wrapped: true }, label: "cask under Baileys' wrapper" },
   'cask-with-cask': { module: 'cask.mjs', options: { socket: true }, label: 'cask under withCask' },
   'cask-stackless': { module: 'cask.mjs', options: { stacks: false }, label: 'cask without stacks' },
+  'cask-one-thread': { module: 'cask.mjs', threads: 1, label: 'cask, one thread' },
+  'cask-two-threads': { module: 'cask.mjs', threads: 2, label: 'cask, two threads' },
+  'cask-four-threads': { module: 'cask.mjs', threads: 4, label: 'cask, four threads' },
   map: { module: 'map.mjs', label: 'plain Map' },
   'multi-file': { module: 'multi-file.mjs', label: 'multi-file' },
   'multi-file-cached': { module: 'multi-file.mjs', options: { cached: true }, label: 'multi-file + cache' },

@@ -22,6 +22,37 @@ export const sessions = async () => {
   }
 }
 
+/** Keys of 32 bytes, and of 33 with their type in front, as text. */
+const KEY = /"([A-Za-z0-9+/]{43}=|B[A-Za-z0-9+/]{43})"/g
+const STATES = 16
+
+let states
+
+/**
+ * Of each of those sessions `STATES` states with keys of their own, as it has after its ratchet has turned: in its life no state comes twice,
+ * so no store may gain by having seen one a moment ago.
+ */
+export const sessionStates = () => states ??= makeStates()
+
+const makeStates = async () => (await sessions()).map((session, i) => {
+  const text = JSON.stringify(session)
+  return Array.from({ length: STATES }, (_, turn) => JSON.parse(withOtherKeys(text, `session ${i}/${turn}`)))
+})
+
+/** The same session with other keys, but for those that it keeps for life; where a key stands twice, so does the other one. */
+const withOtherKeys = (text, seed) => {
+  const { baseKey, remoteIdentityKey } = Object.values(JSON.parse(text)._sessions)[0].indexInfo
+  const others = new Map([[baseKey, baseKey], [remoteIdentityKey, remoteIdentityKey]])
+  return text.replace(KEY, (_, key) => {
+    if (!others.has(key)) {
+      const bytes = seededBytes(`${seed}/${others.size}`, 33)
+      bytes[0] = 5
+      others.set(key, (key.endsWith('=') ? bytes.subarray(1) : bytes).toString('base64'))
+    }
+    return `"${others.get(key)}"`
+  })
+}
+
 /** Signal addresses of LID users, as Baileys makes them. */
 export const sessionIds = count => Array.from({ length: count }, (_, i) => `${100000000000000 + i}_1.0`)
 

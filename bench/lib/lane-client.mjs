@@ -1,6 +1,9 @@
 import { fork } from 'node:child_process'
 import { Calls } from './calls.mjs'
 
+/** Nothing that a lane does at once takes nearly as long. */
+const PATIENCE_MS = 300_000
+
 /** The parent's end of one `lane-process.mjs`. */
 export class LaneClient {
   #child
@@ -16,8 +19,14 @@ export class LaneClient {
     this.#child.on('exit', (code, signal) => this.#calls.end(new Error(`the row's process ended with ${signal ?? `code ${code}`}`)))
   }
 
-  call(command, settings) {
-    return this.#calls.call(command, settings)
+  /** A lane that hangs fails with its process, and the run goes on. */
+  async call(command, settings) {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS)
+    try {
+      return await this.#calls.call(command, settings)
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async close() {

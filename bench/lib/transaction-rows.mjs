@@ -1,19 +1,25 @@
-import { SESSIONS, sessions } from './data.mjs'
-import { fillWithSessions } from './session-rows.mjs'
+import { sessionIds, sessionStates } from './data.mjs'
 
-const ONE = ['peer']
 /** A prime: with it every label gets its turn, in an order that looks random, and none is near the one before. */
 const STRIDE = 919
+const FILL_BATCH = 250
 
 /**
- * Transactions that read one session and write its next value, each under the next of the labels; one label for each of `ids`.
- * `check` fails where an update was lost.
+ * Transactions that read one session and write the next state of it, each under the next of the labels; one label for each of `ids`, whose
+ * sessions are put there first. `check` fails where an update was lost.
  */
 export const makeTransactions = async (keys, ids, same) => {
-  const values = await sessions()
+  const states = await sessionStates()
   const labels = ids.map(id => `${id}@lid`)
   const turns = new Uint32Array(ids.length)
-  const valueOf = at => values[(at + turns[at]) % SESSIONS]
+  const stateOf = at => {
+    const ofSession = states[at % states.length]
+    return ofSession[turns[at] % ofSession.length]
+  }
+  for (let first = 0; first < ids.length; first += FILL_BATCH) {
+    const batch = ids.slice(first, first + FILL_BATCH).map((id, i) => [id, stateOf(first + i)])
+    await keys.set({ session: Object.fromEntries(batch) })
+  }
   let next = 0
   const transact = () => {
     const at = next = (next + STRIDE) % ids.length
@@ -22,25 +28,22 @@ export const makeTransactions = async (keys, ids, same) => {
       const found = await keys.get('session', [id])
       if (!found[id]) throw new Error('the session is gone')
       turns[at]++
-      await keys.set({ session: { [id]: valueOf(at) } })
+      await keys.set({ session: { [id]: stateOf(at) } })
     }, labels[at])
   }
   const check = async () => {
-    same(await keys.get('session', ids), Object.fromEntries(ids.map((id, at) => [id, valueOf(at)])))
+    same(await keys.get('session', ids), Object.fromEntries(ids.map((id, at) => [id, stateOf(at)])))
   }
+  await transact()
+  await check()
   return { transact, check }
 }
 
 /** A lane of such transactions over `labels` records, `inFlight` of them under way at all times. */
 export const transactionLane = ({ labels = 1, inFlight = 1 } = {}) => async ({ openStore, same }) => {
   const store = await openStore()
-  const account = await store.account()
-  const keys = store.transactional(account)
-  if (labels === 1) await account.set({ session: { [ONE[0]]: (await sessions())[0] } })
-  const ids = labels === 1 ? ONE : (await fillWithSessions(account, labels)).ids
-  const { transact, check } = await makeTransactions(keys, ids, same)
-  await transact()
-  await check()
+  const keys = store.transactional(await store.account())
+  const { transact, check } = await makeTransactions(keys, sessionIds(labels), same)
   const loop = async count => {
     for (let i = 0; i < count; i++) await transact()
   }

@@ -1,4 +1,3 @@
-import { SESSIONS, sessions } from '../lib/data.mjs'
 import { atMost } from '../lib/figures.mjs'
 import { pairedRatio, timeAwaits } from '../lib/measure.mjs'
 import { makeTransactions } from '../lib/transaction-rows.mjs'
@@ -16,14 +15,10 @@ export default {
   peers: ['cask', 'map', 'await-storage', 'await'],
   async open({ openStore, same, quick }) {
     const store = await openStore()
-    const values = await sessions()
     const accounts = []
     for (let i = 0; i < (quick ? ACCOUNTS_QUICK : ACCOUNTS); i++) {
       const keys = store.transactional(await store.account(`account-${i}`))
-      await keys.set({ session: { peer: values[i % SESSIONS] } })
-      const transactions = await makeTransactions(keys, ['peer'], same)
-      await transactions.transact()
-      accounts.push(transactions)
+      accounts.push(await makeTransactions(keys, ['peer'], same))
     }
     let next = 0
     return {

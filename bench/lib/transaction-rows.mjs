@@ -6,14 +6,15 @@ const FILL_BATCH = 250
 
 /**
  * Transactions that read one session and write the next state of it, each under the next of the labels; one label for each of `ids`, whose
- * sessions are put there first. `check` fails where an update was lost.
+ * sessions are put there first. `check` fails where an update was lost. `others` is how many records of the kind there are already.
  */
-export const makeTransactions = async (keys, ids, same) => {
+export const makeTransactions = async (keys, ids, same, others = 0) => {
   const states = await sessionStates()
   const labels = ids.map(id => `${id}@lid`)
-  const turns = new Uint32Array(ids.length)
+  // Records with states of one session are not at the same one: else what one has read were read again from the next.
+  const turns = Uint32Array.from(ids, (_, at) => (others + at) / states.length)
   const stateOf = at => {
-    const ofSession = states[at % states.length]
+    const ofSession = states[(others + at) % states.length]
     return ofSession[turns[at] % ofSession.length]
   }
   for (let first = 0; first < ids.length; first += FILL_BATCH) {

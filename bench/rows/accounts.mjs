@@ -1,6 +1,6 @@
-import { SESSIONS, sessions } from '../lib/data.mjs'
 import { atMost, timesAsFast } from '../lib/figures.mjs'
 import { awaitNs, descriptors } from '../lib/measure.mjs'
+import { makeTransactions } from '../lib/transaction-rows.mjs'
 
 const ACCOUNTS = 200
 const ACCOUNTS_QUICK = 50
@@ -16,28 +16,14 @@ export default {
   plan: ({ quick }) => quick ? { rounds: 3, warmups: 1 } : { rounds: 15, warmups: 2 },
   async open({ openStore, same, quick }) {
     const count = quick ? ACCOUNTS_QUICK : ACCOUNTS
-    const values = await sessions()
     const awaitNsBefore = await awaitNs()
     const descriptorsBefore = descriptors()
     const store = await openStore()
     const accounts = []
-    let turn = 0
-    /** Reads a session and writes the next one, as one message does. */
-    const transact = async at => {
-      const keys = accounts[at]
-      await keys.transaction(async () => {
-        const { peer } = await keys.get('session', ['peer'])
-        if (!peer) throw new Error('the session is gone')
-        await keys.set({ session: { peer: values[(at + turn) % SESSIONS] } })
-      }, 'peer@lid')
-    }
     const add = async at => {
       const keys = store.transactional(await store.account(`account-${at}`))
-      const value = values[at % SESSIONS]
-      await keys.set({ session: { peer: value } })
-      same(await keys.get('session', ['peer']), { peer: value })
-      accounts.push(keys)
-      await transact(at)
+      // Each reads a session and writes its next state, as one message does.
+      accounts.push(await makeTransactions(keys, ['peer'], same, at))
     }
     await add(0)
     const awaitNsWithOne = await awaitNs()
@@ -48,14 +34,16 @@ export default {
       fixed: true,
       async run() {
         const started = performance.now()
-        turn++
-        for (let at = 0; at < count; at++) await transact(at)
+        for (const { transact } of accounts) await transact()
         return { ops: count, ms: performance.now() - started }
       },
       after() {
         descriptorsMost = Math.max(descriptorsMost, descriptors() - descriptorsBefore)
       },
-      facts: () => ({ count, awaitNsBefore, awaitNsWithOne, awaitNsWithAll, descriptors: descriptorsMost }),
+      async facts() {
+        for (const { check } of accounts) await check()
+        return { count, awaitNsBefore, awaitNsWithOne, awaitNsWithAll, descriptors: descriptorsMost }
+      },
       close: () => store.close()
     }
   },

@@ -18,7 +18,7 @@ export default {
     const accounts = []
     for (let i = 0; i < (quick ? ACCOUNTS_QUICK : ACCOUNTS); i++) {
       const keys = store.transactional(await store.account(`account-${i}`))
-      accounts.push(await makeTransactions(keys, ['peer'], same))
+      accounts.push(await makeTransactions(keys, ['peer'], same, i))
     }
     let next = 0
     return {

@@ -13,6 +13,8 @@ export default {
   unit: 'transactions/s',
   isolate: true,
   peers: ['cask', 'cask-stackless', 'cask-wrapped', 'map'],
+  // So little happens in each that V8 takes many of them to get to the end of it.
+  plan: () => ({ warmups: 6 }),
   async open({ openStore }) {
     const store = await openStore()
     const keys = store.transactional(await store.account())

@@ -13,7 +13,7 @@ export default {
   isolate: true,
   peers: ['cask-one-thread', 'cask-two-threads', 'cask-four-threads'],
   // Each thread has a V8 of its own to warm up.
-  plan: ({ quick }) => quick ? { warmups: 5 } : { rounds: 41, warmups: 20 },
+  plan: ({ quick }) => quick ? { warmups: 10 } : { rounds: 41, warmups: 40 },
   async open({ peer, dir }) {
     const threads = Array.from({ length: peers[peer].threads }, (_, thread) => new ThreadClient('transact', { peer, dir, thread, records: RECORDS }))
     const all = (command, settings) => Promise.all(threads.map(thread => thread.call(command, settings)))

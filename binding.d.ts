@@ -29,7 +29,10 @@ export declare function beginWith(port: number, account: number, around: number,
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
 
-/** Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended. */
+/**
+ * Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless
+ * it has to wait: then `rollback` forgets it, when it has ended.
+ */
 export declare function commit(port: number, transaction: number, ticket: number): number
 
 /** Copies that result and forgets it. */

@@ -6,8 +6,9 @@ const { CaskError, atCaller } = require('./errors.js')
 const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
 const { brand } = require('./socket-keys.js')
+const { stackOf } = require('./stacks.js')
 const { transact } = require('./transaction.js')
-const { checkWork, planFor, planWith } = require('./transaction-options.js')
+const { PLAIN, checkWork, planFor, planWith } = require('./transaction-options.js')
 const { live } = require('./watch.js')
 
 /** @typedef {import('./cask.js').CaskState} CaskState */
@@ -39,6 +40,7 @@ class AccountState {
     }
     this.records = new RecordAccess(handle, 0, cask.hooks, {
       wait: () => waitForLocks(cask, who, this.called),
+      callStack: () => (cask.lockStacks ? stackOf(this.called) : undefined),
       call: async (work) => work()
     })
   }
@@ -63,6 +65,8 @@ function makeAccount(account, ambient) {
     checkCall()
     const transaction = running(account.key)
     if (transaction && !transaction.doomedBy) return transaction.saveCreds(creds, saveCreds)
+    const outer = transaction ? undefined : around(cask.uid, HOME)
+    if (outer) return transact(account, outer, (/** @type {any} */ tx) => tx.setCreds(creds), PLAIN, saveCreds)
     account.called = saveCreds
     await records.setCreds(creds)
   }
@@ -103,6 +107,8 @@ function makeKeys(account, ambient) {
   const { cask, key, records } = account
   const inside = ambient ? () => running(key) : () => undefined
   const insideToWrite = ambient ? () => writing(key) : () => undefined
+  /** The transaction of another account around a write, which waits for it: who waits for both has to be seen. */
+  const linked = ambient ? () => around(cask.uid, HOME) : () => undefined
   /**
    * @param {any} work
    * @param {() => import('./transaction-options.js').Plan} makePlan
@@ -112,7 +118,7 @@ function makeKeys(account, ambient) {
     try {
       cask.check()
       checkWork(work)
-      return transact(account, ambient ? around(cask.uid, HOME) : undefined, work, makePlan(), called)
+      return transact(account, linked(), work, makePlan(), called)
     } catch (error) {
       return Promise.reject(atCaller(error, called))
     }
@@ -134,6 +140,8 @@ function makeKeys(account, ambient) {
         const transaction = insideToWrite()
         if (transaction) return transaction.facade.set(/** @type {any} */ (data))
         cask.check()
+        const outer = linked()
+        if (outer) return transact(account, outer, (/** @type {any} */ tx) => tx.set(data), PLAIN, keys.set)
         account.called = keys.set
         return Promise.resolve(records.set(data))
       } catch (error) {
@@ -145,6 +153,8 @@ function makeKeys(account, ambient) {
         const transaction = insideToWrite()
         if (transaction) return transaction.facade.clear()
         cask.check()
+        const outer = linked()
+        if (outer) return transact(account, outer, (/** @type {any} */ tx) => tx.clear(), PLAIN, keys.clear)
         account.called = keys.clear
         return Promise.resolve(records.clear())
       } catch (error) {

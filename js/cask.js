@@ -2,7 +2,7 @@
 
 const { binding, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { AccountState, makeAccount } = require('./account.js')
-const { current } = require('./context.js')
+const { current, shared } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
@@ -78,12 +78,9 @@ class CaskState {
 
   /** Every lock with its holders and waiters, with the stacks that this thread knows. */
   locks() {
-    const transactions = new Map()
-    for (const transaction of live()) if (transaction.cask.uid === this.uid) transactions.set(transaction.handle, transaction)
     /** @type {(party: any) => any} */
-    const party = ({ handle, ticket: waiting, ...facts }) => {
-      const here = waiting === undefined ? transactions.get(handle) : waits.get(waiting)
-      const stack = here?.stack?.stack
+    const party = ({ port: of, handle, ticket: call, ...facts }) => {
+      const stack = of === undefined ? undefined : stackFor(this.uid, of, handle, call)
       return stack === undefined ? facts : { ...facts, stack }
     }
     return this.#describedLocks().map((lock) => ({ ...lock, holders: lock.holders.map(party), waiters: lock.waiters.map(party) }))
@@ -96,8 +93,8 @@ class CaskState {
   heldByTransaction() {
     const held = new Map()
     for (const { holders, waiters, ...lock } of this.#describedLocks()) {
-      for (const { handle } of holders) {
-        if (handle === undefined) continue
+      for (const { port: of, handle } of holders) {
+        if (handle === undefined || of !== PORT) continue
         const locks = held.get(handle)
         const facts = { ...lock, waiters: waiters.length }
         if (locks) locks.push(facts)
@@ -145,6 +142,36 @@ class CaskState {
     if (answered === FAILED) throw lastError()
     await settled()
   }
+}
+
+/** This load's port, as the core numbers it among those of its thread. */
+const PORT = port & 0xff
+
+/**
+ * Where a call of this load was made.
+ * @type {import('./context.js').FindStack}
+ */
+function findStack(store, of, handle, call) {
+  if (of !== PORT) return undefined
+  if (call !== undefined) return /** @type {any} */ (waits.get(call))?.stack?.stack
+  for (const transaction of live()) if (transaction.handle === handle && transaction.cask.uid === store) return transaction.stack?.stack
+  return undefined
+}
+
+shared.loads.add(new WeakRef(findStack))
+
+/**
+ * Where a call of any load of this thread was made.
+ * @type {import('./context.js').FindStack}
+ */
+function stackFor(...call) {
+  for (const load of shared.loads) {
+    const find = load.deref()
+    if (!find) shared.loads.delete(load)
+    const stack = find?.(...call)
+    if (stack !== undefined) return stack
+  }
+  return undefined
 }
 
 /**

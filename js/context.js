@@ -13,7 +13,19 @@ const { AsyncLocalStorage } = require('node:async_hooks')
  * @property {Context | undefined} outer
  */
 
-/** What all copies of this major version share in one thread. @typedef {{ storage: AsyncLocalStorage<Context | undefined>, states: Map<string, Promise<AuthState>>, statesByCask: WeakMap<object, Map<string, Promise<AuthState>>> }} Shared */
+/**
+ * Where a call of one load of this package was made, if that load has the stack.
+ * @typedef {(store: number, port: number, handle: number | undefined, ticket: number | undefined) => string | undefined} FindStack
+ */
+
+/**
+ * What all copies of this major version share in one thread.
+ * @typedef {object} Shared
+ * @property {AsyncLocalStorage<Context | undefined>} storage
+ * @property {Map<string, Promise<AuthState>>} states
+ * @property {WeakMap<object, Map<string, Promise<AuthState>>>} statesByCask
+ * @property {Set<WeakRef<FindStack>>} loads one entry for each; weak, since a load ends with its `vm` context
+ */
 
 const SHARED = Symbol.for('baileys-cask.v0')
 
@@ -25,7 +37,8 @@ const SHARED = Symbol.for('baileys-cask.v0')
 const shared = (/** @type {any} */ (AsyncLocalStorage)[SHARED] ??= {
   storage: new AsyncLocalStorage(),
   states: new Map(),
-  statesByCask: new WeakMap()
+  statesByCask: new WeakMap(),
+  loads: new Set()
 })
 
 /**

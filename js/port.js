@@ -34,6 +34,7 @@ const HOME = {}
  * A call that waits.
  * @typedef {object} PendingWait
  * @property {(failure: string | undefined) => void} settle told how it ended
+ * @property {import('./stacks.js').Stack} [stack] where it was made
  */
 
 /** Calls that wait, by ticket. @type {Map<number, PendingWait>} */
@@ -93,11 +94,12 @@ function enlist(wait) {
 
 /**
  * Waits for the ticket that was handed to the call before.
+ * @param {import('./stacks.js').Stack} [stack] where that was, for those who look at locks
  * @returns {Promise<number>} the ticket
  */
-async function settled() {
+async function settled(stack) {
   let ticket = 0
-  const failure = await new Promise((settle) => (ticket = enlist({ settle })))
+  const failure = await new Promise((settle) => (ticket = enlist({ settle, stack })))
   // Made here and not where it was settled, so that its stack leads to the caller.
   if (failure !== undefined) throw fromCore(failure)
   return ticket

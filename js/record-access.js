@@ -17,6 +17,7 @@ const { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPref
  * Whoever makes calls on records: an account, or a transaction.
  * @typedef {object} Caller
  * @property {() => Promise<number>} wait waits for the locks of the call before; gives its ticket
+ * @property {() => import('./stacks.js').Stack | undefined} callStack where the call before was made, where that is to be kept
  * @property {<T>(work: () => T | Promise<T>, called: Function | import('./stacks.js').Stack) => Promise<T>} call checks and counts a call
  */
 
@@ -130,7 +131,7 @@ class RecordAccess {
    * @param {boolean} isForLocks
    */
   #later(isForLocks) {
-    return isForLocks ? this.caller.wait() : settled()
+    return isForLocks ? this.caller.wait() : settled(this.caller.callStack())
   }
 
   /**
@@ -268,6 +269,7 @@ function putCreds({ transaction }, packed) {
 /** @type {Caller} */
 const NOBODY = {
   wait: settled,
+  callStack: () => undefined,
   call: async (work) => work()
 }
 

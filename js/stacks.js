@@ -6,18 +6,20 @@
  */
 
 /**
- * So many waiters keep their stack in each period, and of the others one in so many. A stack costs as much as a lock that changes hands: without
- * a bound, whoever hands a lock over a hundred thousand times a second would spend a third of the time on stacks that nobody reads.
+ * Waiters keep the stack of their call, as long as no more of them than this begin to wait in a second, or so many at once; beyond that, one in
+ * so many. A stack costs as much as a lock that changes hands: without a bound, whoever hands a lock over a hundred thousand times a second would
+ * spend a third of the time on stacks that nobody reads.
  */
-const STACKS_PER_PERIOD = 32
-const PERIOD_MS = 10
+const STACKS_PER_MS = 3
+const STACKS_AT_ONCE = 2048
 const THEN_ONE_IN = 16
 
 /** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
 const HOLDERS_ONE_IN = 64
 
-let periodEnds = 0
-let taken = 0
+let left = STACKS_AT_ONCE
+let lastWait = 0
+let untilWaiter = THEN_ONE_IN
 let untilHolder = 1
 
 /**
@@ -41,13 +43,16 @@ function stackOf(called) {
  * @returns {Stack | undefined}
  */
 function stackOfWaiter(called, now, always) {
-  if (now >= periodEnds) {
-    periodEnds = now + PERIOD_MS
-    taken = 0
+  left = Math.min(left + (now - lastWait) * STACKS_PER_MS, STACKS_AT_ONCE)
+  lastWait = now
+  if (always || typeof called !== 'function') return stackOf(called)
+  if (left >= 1) {
+    left--
+    return stackOf(called)
   }
-  taken++
-  if (taken <= STACKS_PER_PERIOD || always || taken % THEN_ONE_IN === 0) return stackOf(called)
-  return typeof called === 'function' ? undefined : called
+  if (--untilWaiter > 0) return undefined
+  untilWaiter = THEN_ONE_IN
+  return stackOf(called)
 }
 
 /**

@@ -10,9 +10,9 @@ const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
 const { packRecords } = require('./requests.js')
 const { Running } = require('./running.js')
-const { stackOfHolder } = require('./stacks.js')
+const { stackOf, stackOfHolder } = require('./stacks.js')
 const { INDEPENDENT, LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
-const { unwatch, watch } = require('./watch.js')
+const { live, unwatch, watch } = require('./watch.js')
 
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('./stacks.js').Stack} Stack */
@@ -119,15 +119,30 @@ class TransactionState {
   /** Refuses calls after the end, and those of a doomed transaction. */
   check() {
     if (this.phase === 'running') {
-      if (this.doomedBy) throw this.doomedBy
+      if (this.doomedBy) throw this.#doomedCall()
       return
     }
+    throw this.#endedError()
+  }
+
+  #endedError() {
     const named = this.label === undefined ? '' : ` ${this.label}`
-    throw new CaskError(
+    return new CaskError(
       'ERR_CASK_TRANSACTION_ENDED',
       `transaction${named} has ended; await everything that belongs to it inside its work`,
       this.label === undefined ? {} : { label: this.label }
     )
+  }
+
+  /**
+   * The refusal of a call while doomed work still runs. What doomed it may be retryable; this is not, or a loop inside that retries what is
+   * would never end.
+   */
+  #doomedCall() {
+    const { doomedBy } = this
+    if (!doomedBy.retryable) return doomedBy
+    const { message, name, stack, cause, ...facts } = doomedBy
+    return new CaskError(doomedBy.code, `${message}; the transaction has to end first`, { ...facts, retryable: false, cause: doomedBy })
   }
 
   /**
@@ -157,9 +172,11 @@ class TransactionState {
    * @returns {Promise<never>}
    */
   refuse(error, called) {
-    const isKnown = error === this.doomedBy
-    const failure = this.failed(error)
-    return Promise.reject(isKnown || failure !== error || typeof called !== 'function' ? failure : atCaller(failure, called))
+    const { doomedBy } = this
+    if (doomedBy && error === doomedBy) return Promise.reject(error)
+    const isRefusal = doomedBy && /** @type {any} */ (error)?.cause === doomedBy
+    const failure = isRefusal ? error : this.failed(error)
+    return Promise.reject(failure === error && typeof called === 'function' ? atCaller(failure, called) : failure)
   }
 
   /**
@@ -204,6 +221,11 @@ class TransactionState {
     return waitForLocks(this.account.cask, this, this.called)
   }
 
+  /** Where a call was made that waits for the disk, where that is to be kept: it may hold locks of its own. */
+  callStack() {
+    return this.account.cask.lockStacks ? stackOf(this.called) : undefined
+  }
+
   /** @param {number} now */
   waitBegan(now) {
     for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.outer()) {
@@ -235,9 +257,12 @@ class TransactionState {
    */
   failed(error) {
     if (!(error instanceof CaskError) || error.code === 'ERR_CASK_TRANSACTION_ENDED' || error.code === 'ERR_CASK_INVALID_ARGUMENT') return error
-    // The core knows a code only; here is the error with what led to it.
+    // The core knows a code only; here is the error with what led to it. It dooms all inside the one that it has doomed.
     for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.heir()) {
-      if (level.doomedBy?.code === error.code) return level.doomedBy
+      const { doomedBy } = level
+      if (doomedBy?.code !== error.code) continue
+      for (let inner = /** @type {TransactionState | undefined} */ (this); inner && inner !== level; inner = inner.heir()) inner.doom(doomedBy)
+      return doomedBy
     }
     this.doom(error)
     this.#heed(this.outer(), error)
@@ -278,7 +303,17 @@ class TransactionState {
   giveUp(error) {
     if (this.hasEnded() || !this.doom(error)) return
     this.reject(this.doomedBy)
+    this.#giveUpInner(this.doomedBy)
     this.#forget()
+  }
+
+  /**
+   * Gives up what runs inside it and would leave its writes to it.
+   * @param {any} error
+   */
+  #giveUpInner(error) {
+    if (this.inner === 0) return
+    for (const transaction of live()) if (transaction !== this && transaction.heir() === this) transaction.giveUp(error)
   }
 
   /**
@@ -479,8 +514,8 @@ class TransactionState {
       this.#rollBack(this.failed(error))
       return
     }
-    // After a wait for locks the core still has its handle.
-    if (this.phase === 'preparing') binding.rollback(port, this.handle)
+    // After a wait the core still has its handle.
+    binding.rollback(port, this.handle)
     this.#committed(value)
   }
 
@@ -503,6 +538,7 @@ class TransactionState {
     this.phase = 'rolled back'
     this.refusesUntil = performance.now() + this.account.cask.refusesLeftoversMs
     this.reject(error)
+    if (this.inner > 0) this.#giveUpInner(this.doomedBy ?? this.#endedError())
     this.#end()
   }
 

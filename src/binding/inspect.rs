@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::port::{Port, THREAD_SHIFT};
+use super::port::{Port, THREAD_SHIFT, handles_by_owner};
 use crate::lock::{Mode, OwnerId};
 use crate::store::{LockInfo, LockKind, Party};
 
 /// The locks as JSON: `kind`, `account`, `label`, `type`, `id` as far as a lock has them, `holders` and `waiters`.
-pub(super) fn describe(port: &Port, locks: &[LockInfo]) -> Value {
-    let handles = port.handles_by_owner();
+pub(super) fn describe(port: &Port, uid: u64, locks: &[LockInfo]) -> Value {
+    let handles = handles_by_owner(uid);
     locks.iter().map(|lock| describe_lock(port, &handles, lock)).collect()
 }
 
@@ -38,9 +38,10 @@ fn describe_lock(port: &Port, handles: &HashMap<OwnerId, i32>, lock: &LockInfo) 
     described
 }
 
-/// One party: `handle` where it is a transaction of this port, `ticket` where it is a wait of this port.
+/// One party. Where it belongs to this thread, with the number of its `port` there, and that one's `handle` of the transaction and `ticket`
+/// of the call, as far as it has them.
 fn describe_party(port: &Port, handles: &HashMap<OwnerId, i32>, party: &Party) -> Value {
-    let is_here = party.domain == port.domain();
+    let is_here = party.domain >> THREAD_SHIFT == port.domain() >> THREAD_SHIFT;
     let mut described = json!({
         "account": party.account,
         "label": party.label,
@@ -52,6 +53,7 @@ fn describe_party(port: &Port, handles: &HashMap<OwnerId, i32>, party: &Party) -
     if let Value::Object(fields) = &mut described {
         fields.retain(|_, value| !value.is_null());
         if is_here {
+            fields.insert("port".into(), (party.domain & ((1 << THREAD_SHIFT) - 1)).into());
             fields.extend(handles.get(&party.owner).map(|handle| ("handle".to_string(), (*handle).into())));
             if party.token != 0 {
                 fields.insert("ticket".into(), party.token.into());

@@ -277,14 +277,15 @@ pub fn begin_with(port: u32, account: i32, around: i32, records: &[u8], settings
     run(port, |port| requests::begin(port, account, around, None, records, settings, ticket))
 }
 
-/// Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless it waits for locks first: then `rollback` forgets it, when it has ended.
+/// Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless
+/// it has to wait: then `rollback` forgets it, when it has ended.
 #[napi(catch_unwind)]
 pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     run(port, |port| {
         let open = port.transaction(transaction)?;
         let mut completion = || -> Completion { port.inbox().completion(ticket) };
         let done = port.inbox().emptied_after(|| open.transaction.commit(open.limits(ticket), &mut completion));
-        if !matches!(done, Accepted::Waits) {
+        if matches!(done, Accepted::Now(_)) {
             port.remove_transaction(transaction)?;
         }
         accepted(done)
@@ -361,7 +362,7 @@ pub fn expire_waits(port: u32, cask: i32) {
 pub fn locks(port: u32, cask: i32) -> Option<String> {
     let port = port::find(port)?;
     match port.store(cask) {
-        Ok(store) => Some(inspect::describe(&port, &store.locks()).to_string()),
+        Ok(store) => Some(inspect::describe(&port, store.uid(), &store.locks()).to_string()),
         Err(error) => {
             port.fail(error);
             None

@@ -104,6 +104,17 @@ pub(super) fn find(id: u32) -> Option<Rc<Port>> {
     PORTS.with_borrow(|Ports(ports)| ports.get(id as usize)?.clone())
 }
 
+/// Handles of the transactions on a cask, by the owner of their locks, of all ports of this thread.
+pub(super) fn handles_by_owner(uid: u64) -> HashMap<OwnerId, i32> {
+    PORTS.with_borrow(|Ports(ports)| {
+        let mut handles = HashMap::new();
+        for port in ports.iter().flatten() {
+            handles.extend(port.handles_on(uid));
+        }
+        handles
+    })
+}
+
 /// Ends a port because its thread goes away: rolls back, gives every handle back.
 pub(super) fn close(id: u32) {
     let all = PORTS.try_with(|ports| ports.borrow().0.iter().flatten().cloned().collect::<Vec<_>>());
@@ -307,9 +318,11 @@ impl Port {
         self.transactions.borrow_mut().remove(transaction).ok_or_else(Error::closed)
     }
 
-    /// Handles of the transactions of this port, by the owner of their locks.
-    pub(super) fn handles_by_owner(&self) -> HashMap<OwnerId, i32> {
-        self.transactions.borrow().iter().map(|(handle, open)| (open.transaction.owner(), handle)).collect()
+    /// Handles of the transactions on a cask, by the owner of their locks.
+    fn handles_on(&self, uid: u64) -> Vec<(OwnerId, i32)> {
+        let transactions = self.transactions.borrow();
+        let on_it = transactions.iter().filter(|(_, open)| open.transaction.store().uid() == uid);
+        on_it.map(|(handle, open)| (open.transaction.owner(), handle)).collect()
     }
 }
 

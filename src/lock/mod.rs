@@ -187,6 +187,7 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
             let owner = table.begin(Begin { domain, ..Begin::default() });
             let id = table.owners.get_mut(owner).map_or(OwnerId(0), |owner| {
                 owner.plain = true;
+                owner.token = limits.token;
                 owner.id
             });
             // Nobody waits for an owner that holds nothing and whose wait is the last in line: there is nothing to put in order.

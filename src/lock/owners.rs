@@ -53,6 +53,8 @@ pub(super) struct Owner {
     pub(super) independent: bool,
     /// Made by `acquire_all`; it takes no other locks.
     pub(super) plain: bool,
+    /// The caller's number for the one request that it was made for; 0 where there is none.
+    pub(super) token: u32,
     pub(super) doomed: Option<Doom>,
 }
 
@@ -148,6 +150,7 @@ impl<K: LockKey> Table<K> {
             last_resort: begin.last_resort,
             independent: begin.independent,
             plain: false,
+            token: 0,
             doomed,
         });
         if let Some(owner) = self.owners.get_mut(at) {

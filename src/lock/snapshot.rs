@@ -28,6 +28,8 @@ pub struct HolderView {
     pub domain: u32,
     /// How it holds the lock.
     pub mode: Mode,
+    /// The number of the request that a plain set was made for; 0 for other owners.
+    pub token: u32,
     /// Since when.
     pub age: Duration,
 }
@@ -59,7 +61,8 @@ impl<K: LockKey> Table<K> {
             for hold in entry.holders.iter() {
                 let Some(owner) = self.owners.get(hold.owner) else { continue };
                 let age = now.saturating_duration_since(hold.since);
-                holders.push(HolderView { owner: owner.id, domain: owner.domain, mode: hold.mode, age });
+                let token = owner.token;
+                holders.push(HolderView { owner: owner.id, domain: owner.domain, mode: hold.mode, token, age });
             }
             let (mut first, mut later) = (Vec::new(), Vec::new());
             for at in &entry.queue {

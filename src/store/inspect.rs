@@ -39,7 +39,7 @@ pub struct Party {
     pub mode: Mode,
     /// Since when.
     pub age: Duration,
-    /// The caller's number for its wait; 0 for a holder.
+    /// The caller's number for its wait, or for its write that holds locks meanwhile; 0 for a transaction that holds some.
     pub token: u32,
     /// Where its call was made, once its thread has reported it as old.
     pub stack: Option<Arc<str>>,
@@ -53,8 +53,10 @@ impl Store {
         views
             .into_iter()
             .map(|view| {
-                let holders =
-                    view.holders.iter().map(|holder| self.party(holder.owner, holder.domain, holder.mode, holder.age, 0));
+                let holders = view
+                    .holders
+                    .iter()
+                    .map(|holder| self.party(holder.owner, holder.domain, holder.mode, holder.age, holder.token));
                 let waiters = view
                     .waiters
                     .iter()

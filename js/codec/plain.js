@@ -3,6 +3,15 @@
 const { hasOwnProperty } = Object.prototype
 
 /**
+ * Whether a value is an object, of whatever kind.
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isObject(value) {
+  return typeof value === 'object' && value !== null
+}
+
+/**
  * Whether a value is an object that nothing but `{}` or `JSON.parse` need have made. Runs no user code but a proxy's trap.
  * @param {unknown} value
  * @returns {value is Record<string, unknown>}
@@ -42,4 +51,4 @@ function isShaped(value, keys) {
   return isPlain(value) && leadingKeys(value, keys) === keys.length
 }
 
-module.exports = { isPlain, owns, leadingKeys, isShaped }
+module.exports = { isObject, isPlain, owns, leadingKeys, isShaped }

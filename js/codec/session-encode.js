@@ -1,9 +1,11 @@
 'use strict'
 
 const { MAX_JOINED_TEXTS } = require('./limits.js')
-const { isPlain, owns, leadingKeys, isShaped } = require('./plain.js')
+const { isObject, isPlain, owns, leadingKeys } = require('./plain.js')
 
 /** @typedef {import('./writer.js').Writer} Writer */
+
+const { getPrototypeOf, prototype: PLAIN } = Object
 
 // What libsignal's SessionRecord.serialize() makes, in its order. Anything else is encoded as a tree.
 const RECORD = ['_sessions', 'version']
@@ -21,6 +23,9 @@ const PENDING = ['signedKeyId', 'baseKey', 'preKeyId']
 /**
  * One walk over one session: reads each property once, writes the fields and collects the texts. User code may run at any read.
  * A method gives false where its part of the session has another shape.
+ *
+ * Of an object of known shape the properties are read before its prototype is asked for: by then V8 knows its hidden class, and the
+ * prototype with it, where it would otherwise have to be called. That is a fifth of the time that a session takes.
  */
 class SessionEncoder {
   /** @param {Writer} writer */
@@ -35,7 +40,10 @@ class SessionEncoder {
    * @param {unknown} text
    */
   text(text) {
-    return this.append(text, 0)
+    if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
+    this.writer.varint(text.length)
+    this.texts += text
+    return true
   }
 
   /**
@@ -43,7 +51,10 @@ class SessionEncoder {
    * @param {unknown} text
    */
   optionalText(text) {
-    return this.append(text, 1)
+    if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
+    this.writer.varint(text.length + 1)
+    this.texts += text
+    return true
   }
 
   /** Appends that there is no text, or no further one. */
@@ -52,23 +63,11 @@ class SessionEncoder {
     return true
   }
 
-  /**
-   * @param {unknown} text
-   * @param {number} extra what is added to its length
-   */
-  append(text, extra) {
-    if (typeof text !== 'string') return false
-    const { length } = text
-    if (length > MAX_JOINED_TEXTS - this.texts.length) return false
-    this.writer.varint(length + extra)
-    this.texts += text
-    return true
-  }
-
   /** @param {unknown} value */
   record(value) {
-    if (!isShaped(value, RECORD)) return false
+    if (!isObject(value)) return false
     const { _sessions: sessions, version } = value
+    if (getPrototypeOf(value) !== PLAIN || leadingKeys(value, RECORD) !== RECORD.length) return false
     if (!isPlain(sessions) || !this.text(version)) return false
     for (const id in sessions) {
       if (!owns(sessions, id) || !this.optionalText(id) || !this.entry(sessions[id])) return false
@@ -78,12 +77,11 @@ class SessionEncoder {
 
   /** @param {unknown} entry */
   entry(entry) {
-    const { writer } = this
     if (!isPlain(entry)) return false
     const count = leadingKeys(entry, ENTRY)
     if (count < ENTRY.length - 1) return false
     return (
-      writer.int(entry.registrationId) &&
+      this.writer.int(entry.registrationId) &&
       this.ratchet(entry.currentRatchet) &&
       this.index(entry.indexInfo) &&
       this.chains(entry._chains) &&
@@ -93,29 +91,39 @@ class SessionEncoder {
 
   /** @param {unknown} ratchet */
   ratchet(ratchet) {
-    if (!isShaped(ratchet, RATCHET)) return false
-    const { ephemeralKeyPair: pair } = ratchet
+    if (!isObject(ratchet)) return false
+    const { ephemeralKeyPair, lastRemoteEphemeralKey, previousCounter, rootKey } = ratchet
     return (
-      isShaped(pair, KEY_PAIR) &&
-      this.text(pair.pubKey) &&
-      this.text(pair.privKey) &&
-      this.text(ratchet.lastRemoteEphemeralKey) &&
-      this.writer.int(ratchet.previousCounter) &&
-      this.text(ratchet.rootKey)
+      getPrototypeOf(ratchet) === PLAIN &&
+      leadingKeys(ratchet, RATCHET) === RATCHET.length &&
+      this.keyPair(ephemeralKeyPair) &&
+      this.text(lastRemoteEphemeralKey) &&
+      this.writer.int(previousCounter) &&
+      this.text(rootKey)
     )
+  }
+
+  /** @param {unknown} pair */
+  keyPair(pair) {
+    if (!isObject(pair)) return false
+    const { pubKey, privKey } = pair
+    return getPrototypeOf(pair) === PLAIN && leadingKeys(pair, KEY_PAIR) === KEY_PAIR.length && this.text(pubKey) && this.text(privKey)
   }
 
   /** @param {unknown} index */
   index(index) {
+    if (!isObject(index)) return false
     const { writer } = this
+    const { baseKey, baseKeyType, closed, used, created, remoteIdentityKey } = index
     return (
-      isShaped(index, INDEX) &&
-      this.text(index.baseKey) &&
-      writer.int(index.baseKeyType) &&
-      writer.int(index.closed) &&
-      writer.int(index.used) &&
-      writer.int(index.created) &&
-      this.text(index.remoteIdentityKey)
+      getPrototypeOf(index) === PLAIN &&
+      leadingKeys(index, INDEX) === INDEX.length &&
+      this.text(baseKey) &&
+      writer.int(baseKeyType) &&
+      writer.int(closed) &&
+      writer.int(used) &&
+      writer.int(created) &&
+      this.text(remoteIdentityKey)
     )
   }
 
@@ -123,31 +131,50 @@ class SessionEncoder {
   chains(chains) {
     if (!isPlain(chains)) return false
     for (const id in chains) {
-      if (!owns(chains, id) || !this.optionalText(id) || !this.chain(chains[id])) return false
+      if (!owns(chains, id) || !this.chain(id, chains[id])) return false
     }
     return this.noText()
   }
 
-  /** @param {unknown} chain */
-  chain(chain) {
-    if (!isShaped(chain, CHAIN)) return false
+  /**
+   * Most of a session are chains, so this one does by itself what it could leave to others.
+   * @param {string} id
+   * @param {unknown} chain
+   */
+  chain(id, chain) {
+    if (!isObject(chain)) return false
     const { chainKey, chainType, messageKeys } = chain
-    if (!isPlain(messageKeys)) return false
-    if (!this.writer.int(chainType) || !this.chainKey(chainKey)) return false
+    if (getPrototypeOf(chain) !== PLAIN || leadingKeys(chain, CHAIN) !== CHAIN.length || !isObject(chainKey)) return false
+    const { counter } = chainKey
+    if (getPrototypeOf(chainKey) !== PLAIN) return false
+    const count = leadingKeys(chainKey, CHAIN_KEY)
+    if (count === 0) return false
+    // A chain that is used up has its key set to undefined, which JSON drops.
+    const key = count === CHAIN_KEY.length ? chainKey.key : undefined
+    const { writer, texts } = this
+    const room = MAX_JOINED_TEXTS - texts.length - id.length
+    if (room < 0) return false
+    writer.varint(id.length + 1)
+    if (!writer.int(chainType) || !writer.int(counter)) return false
+    if (key === undefined) {
+      writer.u8(0)
+      this.texts = texts + id
+    } else {
+      if (typeof key !== 'string' || key.length > room) return false
+      writer.varint(key.length + 1)
+      this.texts = texts + id + key
+    }
+    return this.messageKeys(messageKeys)
+  }
+
+  /** @param {unknown} messageKeys by number, so that nearly all of them have one hidden class: numbers are no part of it */
+  messageKeys(messageKeys) {
+    // Also what makes V8 look at that class.
+    if (!isObject(messageKeys) || messageKeys.toJSON !== undefined || getPrototypeOf(messageKeys) !== PLAIN) return false
     for (const number in messageKeys) {
       if (!owns(messageKeys, number) || !this.optionalText(number) || !this.text(messageKeys[number])) return false
     }
     return this.noText()
-  }
-
-  /** @param {unknown} chainKey */
-  chainKey(chainKey) {
-    if (!isPlain(chainKey)) return false
-    const count = leadingKeys(chainKey, CHAIN_KEY)
-    if (count === 0 || !this.writer.int(chainKey.counter)) return false
-    // A chain that is used up has its key set to undefined, which JSON drops.
-    const key = count === CHAIN_KEY.length ? chainKey.key : undefined
-    return key === undefined ? this.noText() : this.optionalText(key)
   }
 
   /** @param {unknown} value `undefined` where the session has no pre-key that waits to be confirmed */

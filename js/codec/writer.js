@@ -7,6 +7,8 @@ const { byteLength } = require('./byte-length.js')
 const SHORT_STRING = 32
 /** The same for bytes, which take one call, and one that the compiler knows. */
 const SHORT_BYTES = 11
+/** From here on a varint has more than four bytes. */
+const FOUR_BYTES = 2 ** 28
 /** Beyond this, folding the sign in would lose the lowest bit. */
 const LARGEST_INT = 2 ** 52
 const DOUBLE = new Float64Array(1)
@@ -76,11 +78,23 @@ class Writer {
   longVarint(value) {
     this.ensure(8)
     const buffer = this.buffer
-    while (value > 127) {
-      buffer[this.offset++] = (value % 128) | 128
-      value = Math.floor(value / 128)
+    let at = this.offset
+    let rest = value
+    if (value >= FOUR_BYTES) {
+      // A time stamp, say. Only this one step needs more than 32 bits.
+      rest = Math.floor(value / FOUR_BYTES)
+      const low = value - rest * FOUR_BYTES
+      buffer[at++] = low | 128
+      buffer[at++] = (low >>> 7) | 128
+      buffer[at++] = (low >>> 14) | 128
+      buffer[at++] = (low >>> 21) | 128
     }
-    buffer[this.offset++] = value
+    while (rest > 127) {
+      buffer[at++] = rest | 128
+      rest >>>= 7
+    }
+    buffer[at++] = rest
+    this.offset = at
   }
 
   /**

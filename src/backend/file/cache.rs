@@ -1,15 +1,16 @@
 //! The cache of hot values, bounded by bytes over the whole process.
 //!
-//! Values are keyed by their location in the log, and a location is written once. So an entry never goes stale: a value that
-//! was replaced is no longer looked up, and a slow read can never put an old value in the place of a new one.
+//! A value lies under its record and carries its location in the log. A location is written once, and a hit counts only where it
+//! is the one that the index has: so a slow read can never put an old value in the place of a new one.
 
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
-use super::index::Location;
+use super::index::{Found, Location};
 
 /// Bytes that all casks of the process share.
 pub const PROCESS_CACHE_BYTES: u64 = 64 << 20;
@@ -18,25 +19,59 @@ const ENTRY_BYTES: u64 = 96;
 /// Expected size of a value, for sizing the cache's tables.
 const TYPICAL_VALUE_BYTES: u64 = 512;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A record, by the hash of its key. Where two of a cask share one, they push each other out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
     cask: u32,
+    record: u64,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.record ^ u64::from(self.cask));
+    }
+}
+
+/// Spreads one number, a hash by itself, over all bits.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Half of the golden ratio's digits; the product's upper half makes up for the lower one, whose lowest bits know little.
+        let product = u128::from(self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Cached {
     location: Location,
+    value: Arc<[u8]>,
 }
 
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<[u8]>> for ByBytes {
-    fn weight(&self, _: &Key, value: &Arc<[u8]>) -> u64 {
-        value.len() as u64 + ENTRY_BYTES
+impl Weighter<Key, Cached> for ByBytes {
+    fn weight(&self, _: &Key, cached: &Cached) -> u64 {
+        cached.value.len() as u64 + ENTRY_BYTES
     }
 }
 
-type Values = Cache<Key, Arc<[u8]>, ByBytes>;
+type Values = Cache<Key, Cached, ByBytes, BuildHasherDefault<Spread>>;
 
 fn values(capacity: u64) -> Values {
-    Cache::with_weighter((capacity / TYPICAL_VALUE_BYTES).max(64) as usize, capacity, ByBytes)
+    let items = (capacity / TYPICAL_VALUE_BYTES).max(64) as usize;
+    Cache::with(items, capacity, ByBytes, BuildHasherDefault::default(), DefaultLifecycle::default())
 }
 
 /// Shared by every cask of the process, in all its threads: one budget, however many folders are open.
@@ -90,23 +125,31 @@ impl ValueCache {
         self.own.as_ref().unwrap_or_else(|| shared())
     }
 
-    /// The value at a location, where it is cached.
-    #[must_use]
-    pub fn get(&self, location: Location) -> Option<Arc<[u8]>> {
-        if self.enabled { self.values().get(&Key { cask: self.cask, location }) } else { None }
+    const fn key(&self, record: u64) -> Key {
+        Key { cask: self.cask, record }
     }
 
-    /// Keeps a value.
-    pub fn insert(&self, location: Location, value: &[u8]) {
+    /// The value of a record, where the one that the index has is cached.
+    #[must_use]
+    pub fn get(&self, found: Found) -> Option<Arc<[u8]>> {
+        if !self.enabled {
+            return None;
+        }
+        let cached = self.values().get(&self.key(found.hash))?;
+        (cached.location == found.location).then_some(cached.value)
+    }
+
+    /// Keeps a value in the place of the record's last one.
+    pub fn insert(&self, found: Found, value: &[u8]) {
         if self.enabled {
-            self.values().insert(Key { cask: self.cask, location }, value.into());
+            self.values().insert(self.key(found.hash), Cached { location: found.location, value: value.into() });
         }
     }
 
-    /// Forgets a value that no look-up can reach any more.
-    pub fn remove(&self, location: Location) {
+    /// Forgets the value of a record, which no look-up can reach any more.
+    pub fn remove(&self, record: u64) {
         if self.enabled {
-            self.values().remove(&Key { cask: self.cask, location });
+            self.values().remove(&self.key(record));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Where each record's value is: the index in memory, by account.
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::cache::ValueCache;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES};
@@ -28,36 +31,98 @@ pub struct Location {
     pub op: u16,
 }
 
-type Records = hashbrown::HashMap<Box<[u8]>, Location>;
+/// What the index says of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Hash of its key, which it keeps as long as the cask is open. Hardly any other record of this process has it.
+    pub hash: u64,
+    /// Where its value is.
+    pub location: Location,
+}
+
+/// Bytes of a key up to which it lies in the table itself: those of a session or a LID mapping.
+const SHORT_KEY_BYTES: usize = 22;
+
+#[derive(Debug)]
+enum Key {
+    Short(u8, [u8; SHORT_KEY_BYTES]),
+    Long(Box<[u8]>),
+}
+
+impl Key {
+    fn new(key: &[u8]) -> Self {
+        let mut bytes = [0; SHORT_KEY_BYTES];
+        match bytes.get_mut(..key.len()) {
+            Some(short) => {
+                short.copy_from_slice(key);
+                Self::Short(key.len() as u8, bytes)
+            }
+            None => Self::Long(key.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Record {
+    key: Key,
+    location: Location,
+}
+
+/// Hashes the keys of one account. Each account has a seed of its own, so equal keys of two accounts have different hashes.
+#[derive(Debug, Default)]
+struct KeyHasher(DefaultHashBuilder);
+
+impl KeyHasher {
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+type Records = HashTable<Record>;
 
 /// One account's records behind one lock, so that a batch is seen whole or not at all.
 #[derive(Debug, Default)]
 pub struct AccountIndex {
+    hasher: KeyHasher,
     records: RwLock<Records>,
 }
 
 impl AccountIndex {
-    /// Locations of the keys, all as of one instant.
-    pub fn locate(&self, keys: &[&[u8]], out: &mut Vec<Option<Location>>) {
+    /// What there is under the keys, all as of one instant.
+    pub fn find_all(&self, keys: &[&[u8]], out: &mut Vec<Option<Found>>) {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        out.extend(keys.iter().map(|key| records.get(*key).copied()));
+        out.extend(keys.iter().map(|key| find(&records, self.hasher.hash(key), key)));
     }
 
-    /// Location of one key.
+    /// What there is under one key.
     #[must_use]
-    pub fn locate_one(&self, key: &[u8]) -> Option<Location> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    pub fn find(&self, key: &[u8]) -> Option<Found> {
+        let hash = self.hasher.hash(key);
+        find(&self.records.read().unwrap_or_else(PoisonError::into_inner), hash, key)
     }
 
     /// Calls `sink` with every key that starts with `prefix`.
     pub fn keys(&self, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.keys().filter(|key| key.starts_with(prefix)).for_each(|key| sink(key));
+        records.iter().map(|record| record.key.bytes()).filter(|key| key.starts_with(prefix)).for_each(sink);
     }
 
     fn is_empty(&self) -> bool {
         self.records.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
+}
+
+fn find(records: &Records, hash: u64, key: &[u8]) -> Option<Found> {
+    records.find(hash, |record| record.key.bytes() == key).map(|record| Found { hash, location: record.location })
 }
 
 /// Records that no one can reach any more; freeing many of them takes a while.
@@ -123,19 +188,54 @@ impl Index {
                     op: (chunk.body.ops_at + at) as u16,
                 };
                 at = ops.position();
-                let replaced = apply(&mut records, op, location, &mut unreachable);
-                if let (Some(cache), Some(old)) = (cache, replaced) {
-                    cache.remove(old);
-                }
-                if let (Some(cache), Op::Put { value, .. }) = (cache_values, op)
-                    && value.len() <= CACHED_VALUE_BYTES
-                {
-                    cache.insert(location, value);
+                match op {
+                    Op::Put { key, value } => {
+                        let hash = account.hasher.hash(key);
+                        let is_new = put(&mut records, &account.hasher, hash, key, location);
+                        match cache_values.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
+                            Some(cache) => cache.insert(Found { hash, location }, value),
+                            None if is_new => {}
+                            None => cache.into_iter().for_each(|cache| cache.remove(hash)),
+                        }
+                    }
+                    Op::Delete { key } => {
+                        let hash = account.hasher.hash(key);
+                        if remove(&mut records, hash, key).is_some() {
+                            cache.into_iter().for_each(|cache| cache.remove(hash));
+                        }
+                    }
+                    Op::Clear | Op::Drop => {
+                        let hash = account.hasher.hash(CREDS_KEY);
+                        let creds = remove(&mut records, hash, CREDS_KEY).filter(|_| op == Op::Clear);
+                        unreachable.0.push(std::mem::take(&mut *records));
+                        if let Some(location) = creds {
+                            put(&mut records, &account.hasher, hash, CREDS_KEY, location);
+                        }
+                    }
                 }
             }
         }
         unreachable
     }
+}
+
+/// Says whether there was none under this key.
+fn put(records: &mut Records, hasher: &KeyHasher, hash: u64, key: &[u8], location: Location) -> bool {
+    match records.entry(hash, |record| record.key.bytes() == key, |record| hasher.hash(record.key.bytes())) {
+        Entry::Occupied(mut entry) => {
+            entry.get_mut().location = location;
+            false
+        }
+        Entry::Vacant(entry) => {
+            entry.insert(Record { key: Key::new(key), location });
+            true
+        }
+    }
+}
+
+fn remove(records: &mut Records, hash: u64, key: &[u8]) -> Option<Location> {
+    let entry = records.find_entry(hash, |record| record.key.bytes() == key).ok()?;
+    Some(entry.remove().0.location)
 }
 
 /// Whether the frame holds few operations; counts no further than it has to.
@@ -146,22 +246,25 @@ fn is_small_batch(bytes: &[u8]) -> bool {
             <= CACHED_BATCH_OPS
 }
 
-fn apply(records: &mut Records, op: Op<'_>, location: Location, unreachable: &mut Unreachable) -> Option<Location> {
-    match op {
-        Op::Put { key, .. } => match records.get_mut(key) {
-            Some(slot) => Some(std::mem::replace(slot, location)),
-            None => records.insert(key.into(), location),
-        },
-        Op::Delete { key } => records.remove(key),
-        Op::Clear => {
-            let creds = records.remove(CREDS_KEY);
-            unreachable.0.push(std::mem::take(records));
-            records.extend(creds.map(|location| (CREDS_KEY.into(), location)));
-            None
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_short_and_long_are_kept_as_they_are() {
+        for length in 1..=2 * SHORT_KEY_BYTES {
+            let key: Vec<u8> = (0..length as u8).collect();
+            let kept = Key::new(&key);
+            assert_eq!(kept.bytes(), key);
+            assert_eq!(matches!(kept, Key::Short(..)), length <= SHORT_KEY_BYTES);
         }
-        Op::Drop => {
-            unreachable.0.push(std::mem::take(records));
-            None
-        }
+        assert_eq!(size_of::<Record>(), 40);
+    }
+
+    #[test]
+    fn equal_keys_of_two_accounts_have_different_hashes() {
+        let (one, other) = (KeyHasher::default(), KeyHasher::default());
+        assert_eq!(one.hash(b"\x02a"), one.hash(b"\x02a"));
+        assert_ne!(one.hash(b"\x02a"), other.hash(b"\x02a"));
     }
 }

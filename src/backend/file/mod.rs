@@ -260,7 +260,9 @@ impl FileBackend {
     }
 
     fn schedule_tick(&self) {
-        if !self.tick_due.swap(true, Ordering::AcqRel) {
+        // Nearly always it is due already, and a look tells. A tick that is not due any more looks at the tail after that: it has seen
+        // what this thread has written, or this thread sees that it is not due.
+        if !self.tick_due.load(Ordering::Acquire) && !self.tick_due.swap(true, Ordering::AcqRel) {
             self.writer.send(Job::Tick(self.this.clone(), Instant::now() + self.sync_interval));
         }
     }
@@ -394,26 +396,26 @@ impl FileBackend {
             return Ok(true);
         };
         if let [key] = keys
-            && let Some(value) = records.locate_one(key).and_then(|location| self.cache.get(location))
+            && let Some(value) = records.find(key).and_then(|found| self.cache.get(found))
         {
             sink(Some(&value));
             return Ok(true);
         }
-        let mut locations = Vec::with_capacity(keys.len());
-        records.locate(keys, &mut locations);
+        let mut all = Vec::with_capacity(keys.len());
+        records.find_all(keys, &mut all);
         let mut memo = ChunkMemo::default();
-        for (key, location) in keys.iter().zip(locations) {
-            let Some(location) = location else {
+        for (key, found) in keys.iter().zip(all) {
+            let Some(found) = found else {
                 sink(None);
                 continue;
             };
-            if let Some(value) = self.cache.get(location) {
+            if let Some(value) = self.cache.get(found) {
                 sink(Some(&value));
                 continue;
             }
-            let found = self.log.segments.read(account, key, location, wait, &mut memo);
-            let Some(value) = found.map_err(|error| self.heed(error))? else { return Ok(false) };
-            self.cache.insert(location, value);
+            let read = self.log.segments.read(account, key, found.location, wait, &mut memo);
+            let Some(value) = read.map_err(|error| self.heed(error))? else { return Ok(false) };
+            self.cache.insert(found, value);
             sink(Some(value));
         }
         Ok(true)

@@ -167,7 +167,13 @@ impl FsFile for File {
         }
     }
 
-    #[cfg(unix)]
+    /// Without the C library, whose `pwrite` is a point at which a thread can be cancelled: that costs, and none of ours ever is.
+    #[cfg(target_os = "linux")]
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::pwrite(self, bytes, offset)?)
+    }
+
+    #[cfg(all(unix, not(target_os = "linux")))]
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::write_at(self, bytes, offset)
     }

@@ -141,12 +141,12 @@ impl Unreachable {
 /// The records of all accounts.
 #[derive(Debug)]
 pub struct Index {
-    accounts: DashMap<Box<str>, Arc<AccountIndex>>,
+    accounts: DashMap<Box<str>, Arc<AccountIndex>, DefaultHashBuilder>,
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self { accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS) }
+        Self { accounts: DashMap::with_hasher_and_shard_amount(DefaultHashBuilder::default(), ACCOUNT_TABLE_SHARDS) }
     }
 }
 

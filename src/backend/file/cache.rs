@@ -6,9 +6,10 @@
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use quick_cache::Weighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 
 use super::index::{Found, Location};
 
@@ -146,6 +147,30 @@ impl ValueCache {
         }
     }
 
+    /// Keeps a value in the place of the record's last one, and in its memory where it has the same length and nobody reads it.
+    pub fn replace(&self, found: Found, value: &[u8]) {
+        if !self.enabled {
+            return;
+        }
+        let key = self.key(found.hash);
+        let entry = self.values().entry(&key, Some(Duration::ZERO), |_, cached| match Arc::get_mut(&mut cached.value) {
+            Some(bytes) if bytes.len() == value.len() => {
+                bytes.copy_from_slice(value);
+                cached.location = found.location;
+                EntryAction::Retain(())
+            }
+            _ => EntryAction::Remove,
+        });
+        match entry {
+            EntryResult::Retained(()) => {}
+            EntryResult::Vacant(place) => {
+                // Fails only where it was emptied meanwhile.
+                let _ = place.insert(Cached { location: found.location, value: value.into() });
+            }
+            _ => self.insert(found, value),
+        }
+    }
+
     /// Forgets the value of a record, which no look-up can reach any more.
     pub fn remove(&self, record: u64) {
         if self.enabled {
@@ -163,5 +188,75 @@ impl Drop for ValueCache {
             let cask = self.cask;
             shared().retain(|key, _| key.cask != cask);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const OLD: Found = found(0);
+    const NEW: Found = found(1000);
+
+    const fn found(chunk: u32) -> Found {
+        Found { hash: 7, location: Location { segment: 1, chunk, chunk_len: 1, op: 0 } }
+    }
+
+    #[test]
+    fn only_the_value_at_the_location_of_the_index_is_a_hit() {
+        let cache = ValueCache::new(None);
+        cache.insert(OLD, b"old");
+        assert_eq!(*cache.get(OLD).unwrap(), *b"old");
+        assert!(cache.get(NEW).is_none());
+        cache.replace(NEW, b"new");
+        assert_eq!(*cache.get(NEW).unwrap(), *b"new");
+        assert!(cache.get(OLD).is_none());
+        // A read of the old place that took its time.
+        cache.insert(OLD, b"old");
+        assert!(cache.get(NEW).is_none());
+    }
+
+    #[test]
+    fn who_reads_a_value_keeps_it_while_it_is_replaced() {
+        let cache = ValueCache::new(None);
+        for new in [&b"new"[..], b"longer"] {
+            cache.insert(OLD, b"old");
+            let read = cache.get(OLD).unwrap();
+            cache.replace(NEW, new);
+            assert_eq!((&*read, &*cache.get(NEW).unwrap()), (&b"old"[..], new));
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_length_and_one_of_a_record_that_was_not_cached_are_kept() {
+        let cache = ValueCache::new(None);
+        for value in [&b"first"[..], b"second", b"2nd", b"3rd", b""] {
+            cache.replace(NEW, value);
+            assert_eq!(*cache.get(NEW).unwrap(), *value);
+        }
+        cache.remove(NEW.hash);
+        assert!(cache.get(NEW).is_none());
+    }
+
+    #[test]
+    fn casks_see_nothing_of_each_other() {
+        let (one, other) = (ValueCache::new(None), ValueCache::new(None));
+        one.insert(OLD, b"one");
+        assert!(other.get(OLD).is_none());
+        drop(other);
+        assert!(one.get(OLD).is_some());
+    }
+
+    #[test]
+    fn a_cache_stays_within_its_bytes_while_values_grow() {
+        let cache = ValueCache::new(Some(64 << 10));
+        for length in (0..4096).step_by(64) {
+            for record in 0..64 {
+                cache.replace(Found { hash: record, ..NEW }, &vec![1; length]);
+            }
+        }
+        assert!(cache.values().weight() <= 64 << 10, "{}", cache.values().weight());
+        assert!(cache.values().len() > 8);
     }
 }

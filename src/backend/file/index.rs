@@ -193,7 +193,8 @@ impl Index {
                         let hash = account.hasher.hash(key);
                         let is_new = put(&mut records, &account.hasher, hash, key, location);
                         match cache_values.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
-                            Some(cache) => cache.insert(Found { hash, location }, value),
+                            Some(cache) if is_new => cache.insert(Found { hash, location }, value),
+                            Some(cache) => cache.replace(Found { hash, location }, value),
                             None if is_new => {}
                             None => cache.into_iter().for_each(|cache| cache.remove(hash)),
                         }

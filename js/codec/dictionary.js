@@ -14,6 +14,27 @@ function dictionary() {
   return Object.setPrototypeOf(Object.create(null), Object.prototype)
 }
 
+/** What it makes is a `{}` to everybody but V8. */
+function Fields() {
+  this.a = this.b = this.c = this.d = undefined
+}
+Fields.prototype = Object.prototype
+
+/**
+ * Like `dictionary`, with room for ten keys from the start. An object that loses a field which is not its last becomes a hash table whose
+ * size goes by the fields it had; with a `dictionary`, V8 would make one that is larger three times on the way to as many keys.
+ * @template T
+ * @returns {Record<string, T>}
+ */
+function roomyDictionary() {
+  const made = new /** @type {any} */ (Fields)()
+  delete made.a
+  delete made.b
+  delete made.c
+  delete made.d
+  return made
+}
+
 /** What it makes is a `{}` to everybody but V8, for which it has hidden classes of its own: those of `{}` are long used up. */
 function One() {}
 One.prototype = Object.prototype
@@ -47,4 +68,4 @@ function hasHiddenClass(name) {
   return true
 }
 
-module.exports = { dictionary, singleEntry }
+module.exports = { dictionary, roomyDictionary, singleEntry }

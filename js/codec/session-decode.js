@@ -1,7 +1,7 @@
 'use strict'
 
 const { corrupt } = require('./corrupt.js')
-const { dictionary } = require('./dictionary.js')
+const { dictionary, roomyDictionary } = require('./dictionary.js')
 const { setOwn } = require('./set-own.js')
 
 /** What is read from: encoded bytes, or fields read before. @typedef {Pick<import('./session-reader.js').SessionReader, 'u8' | 'int' | 'text' | 'optionalText'>} Reader */
@@ -38,7 +38,8 @@ function decodeEntry(reader) {
     created: reader.int(),
     remoteIdentityKey: reader.text()
   }
-  const chains = dictionary()
+  // A conversation goes on to have a dozen of them.
+  const chains = roomyDictionary()
   for (let id = reader.optionalText(); id !== undefined; id = reader.optionalText()) setOwn(chains, id, decodeChain(reader))
   const pending = reader.u8()
   if (pending === 0) return { registrationId, currentRatchet, indexInfo, _chains: chains }

@@ -249,6 +249,29 @@ inEveryPlace(place => {
   })
 })
 
+test('process.exit() while others hold locks and wait for them ends the process, and nothing else', async () => {
+  for (const call of [
+    'keys.transaction(tx => tx.get("session", ["a"]))', 'keys.transaction(async () => {}, "label")', 'keys.set({ session: { a: 1, b: 1 } })', 'keys.clear()', 'keys.transaction(tx => tx.set({ session: { a: 1 } }), undefined, { isolation: "label" })',
+    'keys.transaction(tx => tx.transaction(inner => inner.get("session", ["a"])))', 'keys.transactWith({ records: [{ type: "session", id: "a" }, { type: "session", id: "b" }] }, async () => {})', 'cask.account().saveCreds({ a: 1 })',
+  ]) {
+    const { code, signal, stderr } = await runScript(`
+      import { openCask } from 'baileys-cask'
+      const cask = await openCask()
+      const { keys } = cask.account()
+      // Somebody has waited before, and was served.
+      await Promise.all([1, 2, 3].map(() => keys.transaction(() => new Promise(setImmediate), 'label')))
+      keys.transaction(async tx => {
+        await tx.get('session', ['a'])
+        await tx.setCreds({ a: 1 })
+        await new Promise(() => {})
+      }, 'label')
+      for (let n = 0; n < 5; n++) ${call}
+      for (let n = 0; n < 5; n++) await new Promise(setImmediate)
+      process.exit(7)`)
+    assert.deepEqual([code, signal, stderr], [7, null, ''], call)
+  }
+})
+
 test('a million labels and records, each used once, leave nothing behind', async () => {
   const { stdout, stderr, code } = await runScript(`
     import { openCask } from 'baileys-cask'

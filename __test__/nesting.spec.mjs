@@ -155,6 +155,7 @@ inEveryPlace(place => {
           await within(SOON_MS, 'the parent', keys.transaction(async tx => {
             await before(tx)
             const child = standing(work => tx.transaction(work), write('a', 'child'), read('a'))
+            afterwards(t, child.leave)
             await child.entered
             const own = call(tx)
             assert.ok(await isPending(own), 'it did not wait')
@@ -184,6 +185,7 @@ inEveryPlace(place => {
       await keys.transaction(async tx => {
         await tx.set({ session: { a: 'parent' } })
         const child = standing(work => tx.transaction(work), write('a', 'child'), () => { throw new Error('child') })
+        afterwards(t, child.leave)
         await child.entered
         const own = tx.get('session', ['a'])
         assert.ok(await isPending(own))

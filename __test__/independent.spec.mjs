@@ -35,7 +35,7 @@ inEveryPlace(place => {
         assert.deepEqual(await cask.account().loadCreds(), { inner: 1 })
         assert.deepEqual(await tx.get('session', ['inner', 'deep', 'outer']), { inner: 1, deep: 1, outer: 1 })
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(await recordsOf(keys, 'session'), [['deep', 1], ['inner', 1]])
     })
 
@@ -43,7 +43,7 @@ inEveryPlace(place => {
       const { keys } = await openHere(t)
       await keys.transaction(async tx => {
         await tx.set({ session: { outer: 1 } })
-        await assert.rejects(tx.transaction(async inner => { await inner.set({ session: { inner: 1 } }); throw new Error('inner') }, undefined, INDEPENDENT), /inner/)
+        await assert.rejects(tx.transaction(async inner => { await inner.set({ session: { inner: 1 } }); throw new Error('inner') }, undefined, INDEPENDENT), /^Error: inner$/)
       })
       assert.deepEqual(await recordsOf(keys, 'session'), [['outer', 1]])
     })
@@ -131,7 +131,7 @@ inEveryPlace(place => {
           if (fail) throw new Error('outer')
         }, 'outer')
         await entered.opened
-        if (fail) await assert.rejects(within(SOON_MS, 'the rollback, which waits for nobody', outer), /outer/)
+        if (fail) await assert.rejects(within(SOON_MS, 'the rollback, which waits for nobody', outer), /^Error: outer$/)
         else assert.ok(await isPending(outer))
         assert.deepEqual(heldIn(cask).filter(name => name.includes('child')), ['label child exclusive'])
         go.open()
@@ -169,7 +169,7 @@ inEveryPlace(place => {
     test('on its own, outside of all, is a transaction like any other', async t => {
       const { cask, keys } = await openHere(t)
       await keys.transaction(async tx => { await tx.set({ session: { a: 1 } }); assert.equal(tx.joined, false) }, 'label', INDEPENDENT)
-      await assert.rejects(keys.transaction(async tx => { await tx.set({ session: { a: 2 } }); throw new Error('mine') }, 'label', INDEPENDENT), /mine/)
+      await assert.rejects(keys.transaction(async tx => { await tx.set({ session: { a: 2 } }); throw new Error('mine') }, 'label', INDEPENDENT), /^Error: mine$/)
       assert.deepEqual([await committed(keys, 'a'), cask.locks()], [{ a: 1 }, []])
     })
 
@@ -182,9 +182,9 @@ inEveryPlace(place => {
           await inner.transaction(write('deep', 1), undefined, INDEPENDENT)
           assert.deepEqual(await committed(keys, 'deep', 'inner'), { deep: 1 })
           throw new Error('inner')
-        }, undefined, INDEPENDENT), /inner/)
+        }, undefined, INDEPENDENT), /^Error: inner$/)
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(await recordsOf(keys, 'session'), [['deep', 1]])
     })
   })
@@ -243,7 +243,7 @@ inEveryPlace(place => {
           if (fail) throw new Error('outer')
         }, 'outer')
         const heard = await heardDuring(t, async () => {
-          await assert.rejects(run(true), /outer/)
+          await assert.rejects(run(true), /^Error: outer$/)
           assert.deepEqual(await is(), was, 'undone with the one around it')
           assert.deepEqual(await recordsOf(keys, 'tctoken'), [])
           await run(false)
@@ -273,7 +273,7 @@ inEveryPlace(place => {
             assert.equal(inner.joined, false)
           }, 'child', INDEPENDENT)
           throw new Error('outer')
-        }), /outer/))
+        }), /^Error: outer$/))
         assert.deepEqual([await recordsOf(keys, 'tctoken'), heard], [[['child', 1]], []])
       })
     }
@@ -285,7 +285,7 @@ inEveryPlace(place => {
         await tx.transaction(async inner => { await inner.get('session', ['b']); await inner.set({ session: { a: 'inner' } }) }, 'good', INDEPENDENT)
         const held = ['label good exclusive', 'record session a exclusive', 'record session b exclusive']
         assert.deepEqual(heldIn(cask), held)
-        await assert.rejects(tx.transaction(async inner => { await inner.get('session', ['c']); await inner.set({ session: { a: 'bad' } }); throw new Error('bad') }, 'bad', INDEPENDENT), /bad/)
+        await assert.rejects(tx.transaction(async inner => { await inner.get('session', ['c']); await inner.set({ session: { a: 'bad' } }); throw new Error('bad') }, 'bad', INDEPENDENT), /^Error: bad$/)
         assert.deepEqual(heldIn(cask), held)
         assert.deepEqual(await tx.get('session', ['a']), { a: 'inner' })
         assert.ok(await isPending(detached(() => codeOf(keys.transaction(read('b'))))))
@@ -297,6 +297,7 @@ inEveryPlace(place => {
       const { cask, keys } = await openHere(t)
       const [entered, go] = [gate(), gate()]
       let child
+      let late
       await assert.rejects(keys.transaction(async tx => {
         await tx.set({ session: { a: 'outer' } })
         child = codeOf(tx.transaction(async inner => {
@@ -304,14 +305,14 @@ inEveryPlace(place => {
           await inner.get('session', ['a'])
           entered.open()
           await go.opened
-          assert.equal(await codeOf(inner.set({ session: { late: 1 } })), 'ERR_CASK_TRANSACTION_ENDED')
+          late = await codeOf(inner.set({ session: { late: 1 } }))
         }, undefined, INDEPENDENT))
         await entered.opened
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(heldIn(cask), [])
       go.open()
-      assert.equal(await child, 'ERR_CASK_TRANSACTION_ENDED')
+      assert.deepEqual([await child, late], Array(2).fill('ERR_CASK_TRANSACTION_ENDED'))
       assert.deepEqual(await recordsOf(keys, 'session'), [])
     })
 
@@ -330,7 +331,7 @@ inEveryPlace(place => {
           assert.deepEqual(await committed(keys, 'inner', 'middle'), {})
         }, undefined, INDEPENDENT)
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(await recordsOf(keys, 'session'), [['inner', 1], ['middle', 1]])
     })
 
@@ -353,7 +354,7 @@ inEveryPlace(place => {
         assert.deepEqual(heldIn(cask), ['label middle exclusive', ...['between', 'inner', 'middle', 'outer'].map(id => `record session ${id} exclusive`)])
         assert.deepEqual(await committed(keys, 'outer', 'middle', 'between', 'inner'), {})
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual([await recordsOf(keys, 'session'), cask.locks()], [[], []])
     })
 
@@ -385,7 +386,7 @@ inFolders(place => {
       await tx.transaction(write('independent', 1), undefined, INDEPENDENT)
       await tx.transaction(async inner => { await inner.get('session', ['outer']); await inner.set({ session: { joined: 1 } }) }, undefined, INDEPENDENT)
       throw new Error('outer')
-    }), /outer/)
+    }), /^Error: outer$/)
     await cask.close()
     assert.deepEqual(await recordsOf((await open(t, options)).account().keys, 'session'), [['independent', 1]])
   })

@@ -34,7 +34,7 @@ inEveryPlace(place => {
         const id = `${n % 2}`
         const fails = n % 5 === 0
         const work = n % 3 ? add(id) : async inner => { await inner.transaction(add(id), `deep ${n % 4}`); await inner.transaction(async deep => { await add(id, 100)(deep); throw new Error('deep') }).catch(() => {}) }
-        await tx.transaction(async inner => { await work(inner); if (fails) throw new Error('child') }, n % 4 ? undefined : 'label').catch(error => assert.match(error.message, /child/))
+        await tx.transaction(async inner => { await work(inner); if (fails) throw new Error('child') }, n % 4 ? undefined : 'label').catch(error => assert.match(error.message, /^child$/))
         if (!fails) expected++
       }))))
       const found = await keys.get('session', ['0', '1'])
@@ -70,7 +70,7 @@ inEveryPlace(place => {
             await addTo(() => tx.transaction(add('c'), undefined, INDEPENDENT))
             await tx.set({ session: { undone: 1 } })
             throw new Error('outer')
-          }).catch(error => { if (error.code !== DEADLOCK) assert.match(error.message, /outer/) })
+          }).catch(error => { if (error.code !== DEADLOCK) assert.match(error.message, /^outer$/) })
         }
         return keys.set({ session: { [`plain ${n}`]: 1 } })
       })))
@@ -168,7 +168,7 @@ inEveryPlace(place => {
         assert.deepEqual(await detached(() => keys.get('session', ['b'])), { b: 1 })
         await Promise.all([sibling, own])
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(await recordsOf(keys, 'session'), [['b', 1]])
     })
   })
@@ -198,7 +198,7 @@ inEveryPlace(place => {
         const [first] = (await walk.next()).value
         const [second, third, fourth] = ['a', 'b', 'c', 'd'].filter(id => id !== first)
         await tx.transaction(inner => inner.set({ session: { [second]: 'ended', [third]: null, fresh: 'ended' } }))
-        await assert.rejects(tx.transaction(async inner => { await inner.set({ session: { [fourth]: 'failed' } }); throw new Error('inner') }), /inner/)
+        await assert.rejects(tx.transaction(async inner => { await inner.set({ session: { [fourth]: 'failed' } }); throw new Error('inner') }), /^Error: inner$/)
         const rest = []
         for (let step = await walk.next(); !step.done; step = await walk.next()) rest.push(step.value)
         assert.deepEqual(rest.sort(), [[second, 'ended'], [fourth, 'old']].sort())
@@ -284,7 +284,7 @@ inEveryPlace(place => {
           await tx.set({ session: { outer: 1 } })
           assert.deepEqual(await inner.get('session', ['outer']), { outer: 1 })
           throw new Error('inner')
-        }).catch(error => assert.match(error.message, /inner/))
+        }).catch(error => assert.match(error.message, /^inner$/))
       })
       assert.deepEqual(await recordsOf(keys, 'session'), [['outer', 1]])
     })
@@ -296,7 +296,7 @@ inEveryPlace(place => {
           await inner.set({ session: { inner: 1 } })
           await tx.transaction(write('sibling', 1))
           throw new Error('inner')
-        }).catch(error => assert.match(error.message, /inner/))
+        }).catch(error => assert.match(error.message, /^inner$/))
       })
       assert.deepEqual(await recordsOf(keys, 'session'), [['sibling', 1]])
     })
@@ -347,7 +347,7 @@ inEveryPlace(place => {
         })))
         await entered.opened
         throw new Error('outermost')
-      }), /outermost/)
+      }), /^Error: outermost$/)
       go.open()
       assert.deepEqual(await within(SOON_MS, 'both', Promise.all(ends)), ['ended', 'ERR_CASK_TRANSACTION_ENDED'])
       assert.deepEqual([await recordsOf(a, 'session'), await recordsOf(b, 'session'), cask.locks()], [[], [['b', 1], ['late', 1]], []])
@@ -418,7 +418,7 @@ inEveryPlace(place => {
           await within(SOON_MS, 'saveCreds', saved)
           assert.deepEqual(await detached(() => account.loadCreds()), expected)
           if (!fail) throw new Error('undone')
-        }).catch(error => assert.match(error.message, /undone/))
+        }).catch(error => assert.match(error.message, /^undone$/))
         assert.deepEqual(await account.loadCreds(), expected)
       }
       assert.deepEqual(await keys.get('session', []), {})

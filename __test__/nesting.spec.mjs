@@ -189,7 +189,7 @@ inEveryPlace(place => {
         await child.entered
         const own = tx.get('session', ['a'])
         assert.ok(await isPending(own))
-        await assert.rejects(child.end(), /child/)
+        await assert.rejects(child.end(), /^Error: child$/)
         assert.deepEqual(await own, { a: 'parent' })
       })
     })
@@ -323,7 +323,7 @@ inEveryPlace(place => {
         await turns()
         assert.equal(waitedForIn(cask).length, 2)
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       assert.deepEqual(heldIn(cask), ['record session busy exclusive'])
       assert.deepEqual(waitedForIn(cask), [])
       go.open()
@@ -343,7 +343,7 @@ inEveryPlace(place => {
         child = codeOf(tx.transaction(async inner => { await inner.set({ session: { a: 1 } }); entered.open(); await go.opened }))
         await entered.opened
         throw new Error('outer')
-      }), /outer/)
+      }), /^Error: outer$/)
       go.open()
       assert.equal(await child, ENDED)
       assert.deepEqual(await recordsOf(keys, 'session'), [])
@@ -413,7 +413,7 @@ inFolders(place => {
       })
       await tx.setCreds({ n: 1 })
     }
-    await assert.rejects(keys.transaction(async tx => { await work(tx); throw new Error('outer') }), /outer/)
+    await assert.rejects(keys.transaction(async tx => { await work(tx); throw new Error('outer') }), /^Error: outer$/)
     await keys.transaction(work)
     const running = standing(work => keys.transaction(work), async tx => { await tx.transaction(inner => inner.clear()) }, () => { throw new Error('never committed') })
     afterwards(t, running.leave)

@@ -216,9 +216,9 @@ inEveryPlace(place => {
         await tx.clear()
         await collect(tx.list('lid-mapping'))
         throw new Error('mine')
-      }, 'label'), /mine/)
+      }, 'label'), /^Error: mine$/)
       assert.deepEqual(cask.locks(), [])
-      await assert.rejects(keys.transaction(() => { throw new Error('mine') }, 'label'), /mine/)
+      await assert.rejects(keys.transaction(() => { throw new Error('mine') }, 'label'), /^Error: mine$/)
       assert.deepEqual(cask.locks(), [])
     })
 

@@ -5,7 +5,6 @@ import { detached } from 'baileys-cask'
 import { inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, heldIn, standing } from './helpers/locks.mjs'
-import { startWorker } from './helpers/remote.mjs'
 
 const SOON_MS = 5000
 const DEADLOCK = 'ERR_CASK_DEADLOCK'
@@ -257,6 +256,28 @@ inEveryPlace(place => {
       assert.deepEqual(cask.locks(), [])
     })
 
+    // A loop that does not end here would not even let a timer fire.
+    test('a child that is retried for as long as its error says that it may be, ends', async t => {
+      const { keys } = await openHere(t)
+      const other = await stranger(keys, 'b', 'a')
+      let tries = 0
+      const outcome = await keys.transaction(async tx => {
+        await tx.get('session', ['a'])
+        await other.wait()
+        for (;;) {
+          tries++
+          try {
+            return await tx.transaction(read('b'), 'child')
+          } catch (error) {
+            if (!error.retryable || tries === 1000) throw error
+          }
+        }
+      }, 'parent').catch(error => error)
+      assert.deepEqual([outcome.code, outcome.label, outcome.retryable], [DEADLOCK, 'parent', true])
+      assert.ok(tries < 1000, 'it would have been tried for ever')
+      await within(SOON_MS, 'the stranger', other.ended)
+    })
+
     test('six transactions that take five records in orders of their own, all retried, all end', async t => {
       const { cask, keys } = await openHere(t)
       const ids = ['a', 'b', 'c', 'd', 'e']
@@ -284,43 +305,4 @@ inEveryPlace(place => {
       assert.deepEqual(cask.locks(), [])
     })
   })
-})
-
-// In a thread of its own: a loop that does not end here would not let any timer fire.
-test('a child that is retried in a loop for as long as the error says that it may be, ends', async t => {
-  const worker = await startWorker(t)
-  const run = worker.run(async ({ openCask, say, detached }) => {
-    const turns = async () => { for (let i = 0; i < 5; i++) await new Promise(setImmediate) }
-    const cask = await openCask()
-    const { keys } = cask.account()
-    let go
-    const going = new Promise(resolve => (go = resolve))
-    const stranger = keys.transaction(async tx => {
-      await tx.get('session', ['b'])
-      await going
-      await tx.get('session', ['a'])
-    }, 'stranger')
-    let tries = 0
-    const outcome = await keys.transaction(async tx => {
-      await tx.get('session', ['a'])
-      go()
-      await turns()
-      for (;;) {
-        tries++
-        if (tries === 10_000) say('no end')
-        try {
-          return await tx.transaction(inner => inner.get('session', ['b']), 'child')
-        } catch (error) {
-          if (!error.retryable) throw error
-        }
-      }
-    }, 'parent').then(() => 'ended', error => [error.code, error.label, error.retryable].join(' '))
-    await stranger
-    return outcome
-  })
-  const noEnd = worker.heard('no end').then(() => { throw new Error('10,000 tries, and no end') })
-  noEnd.catch(() => {})
-  run.catch(() => {})
-  const outcome = await within(SOON_MS, 'the end of the loop', Promise.race([run, noEnd]))
-  assert.equal(outcome, 'ERR_CASK_DEADLOCK parent true')
 })

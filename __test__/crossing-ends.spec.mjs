@@ -178,6 +178,73 @@ inEveryPlace(place => {
     })
   })
 
+  describe('while a commit waits for its locks', () => {
+    /** One that has written `a` under isolation label and waits at its commit for a stranger; what else its work has begun gets `after`. */
+    const waiting = async (t, options, casksOptions) => {
+      const cask = await open(t, { ...await place.optionsFor(t), ...casksOptions })
+      const { keys } = cask.account()
+      await keys.set({ session: { a: 'old' } })
+      const holder = standing(work => keys.transaction(work), read('a'), read('a'))
+      await holder.entered
+      afterwards(t, holder.leave)
+      const began = gate()
+      let leftover
+      let handle
+      const ended = keys.transaction(async tx => {
+        handle = tx
+        await tx.set({ session: { a: 'committed', b: 'committed' } })
+        leftover = began.opened.then(() => Promise.all([
+          keys.get('session', ['a', 'b']), codeOf(tx.get('session', ['a'])), codeOf(tx.set({ session: { c: 1 } })), codeOf(tx.transaction(async () => {})),
+          codeOf(keys.set({ session: { a: 'leftover', d: 1 } })), keys.transaction(fresh => fresh.get('session', ['a'])),
+        ]))
+      }, 'label', { ...LABEL, ...options })
+      ended.catch(() => {})
+      await turns()
+      return { cask, keys, holder, ended, handle, leftover, began }
+    }
+
+    test('its handle has ended, reads of what it left behind are of committed state, and writes come after it', async t => {
+      const { cask, keys, holder, ended, handle, leftover, began } = await waiting(t)
+      assert.equal(handle.isInTransaction(), false)
+      began.open()
+      assert.ok(await isPending(leftover))
+      assert.deepEqual(await holder.end(), { a: 'old' })
+      await ended
+      assert.deepEqual(await within(SOON_MS, 'the leftovers', leftover), [{ a: 'old' }, ENDED, ENDED, ENDED, 'ended', { a: 'leftover' }])
+      assert.deepEqual([await recordsOf(keys, 'session'), cask.locks()], [[['a', 'leftover'], ['b', 'committed'], ['d', 1]], []])
+    })
+
+    test('a signal cancels the wait: nothing of it is committed, and its label is free', async t => {
+      const aborted = new AbortController()
+      const { keys, ended, holder } = await waiting(t, { signal: aborted.signal })
+      aborted.abort(new Error('mine'))
+      const error = await within(SOON_MS, 'its end', ended).catch(error => error)
+      assert.deepEqual([error.code, error.cause?.message], ['ERR_CASK_ABORTED', 'mine'])
+      await within(SOON_MS, 'its label', detached(() => keys.transaction(async () => {}, 'label')))
+      await holder.end()
+      await turns()
+      assert.deepEqual(await recordsOf(keys, 'session'), [['a', 'old']])
+    })
+
+    test('a limit of that wait, and one of the whole call, end it the same way', async t => {
+      for (const [options, casksOptions, code] of [[{}, { lockTimeoutMs: 40 }, 'ERR_CASK_LOCK_TIMEOUT'], [{ timeoutMs: 40 }, {}, 'ERR_CASK_TRANSACTION_TIMEOUT']]) {
+        const { cask, keys, ended, holder } = await waiting(t, options, casksOptions)
+        assert.equal(await within(SOON_MS, 'its end', codeOf(ended)), code)
+        assert.deepEqual(heldIn(cask), ['record session a exclusive'])
+        await holder.end()
+        await turns()
+        assert.deepEqual([await recordsOf(keys, 'session'), cask.locks()], [[['a', 'old']], []])
+      }
+    })
+
+    test('a drop of the account ends it, and nothing of it comes back', async t => {
+      const { cask, ended } = await waiting(t)
+      await detached(() => cask.account().drop())
+      assert.equal(await within(SOON_MS, 'its end', codeOf(ended)), 'ERR_CASK_DROPPED')
+      assert.deepEqual([await cask.accounts(), cask.locks()], [[], []])
+    })
+  })
+
   describe('parents and children in one line', () => {
     for (const [what, order] of [['the parent came first', ['parent', 'child']], ['the child came first', ['child', 'parent']]]) {
       test(`both wait for a stranger's record, ${what}: each gets it in turn`, async t => {

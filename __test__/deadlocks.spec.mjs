@@ -245,6 +245,15 @@ inEveryPlace(place => {
     }
   })
 
+  test('across two casks only a limit helps, and it does: both end', async t => {
+    const [one, other] = [await openHere(t, { lockTimeoutMs: 50 }), await openHere(t, { lockTimeoutMs: 50 })].map(({ keys }) => keys)
+    const codes = await cross([
+      [work => one.transaction(work), read('session', 'x'), () => other.transaction(read('session', 'x'))],
+      [work => other.transaction(work), read('session', 'x'), () => one.transaction(read('session', 'x'))],
+    ])
+    assert.ok(codes.includes('ERR_CASK_LOCK_TIMEOUT') && !codes.includes(DEADLOCK), codes.join())
+  })
+
   describe('what is none', () => {
     test('waiting in one order, however many', async t => {
       const { keys } = await openHere(t)

@@ -148,7 +148,7 @@ inEveryPlace(place => {
       get: tx => tx.get('session', ['a']), set: tx => tx.set({ session: { a: 'parent' } }), delete: tx => tx.set({ session: { a: null } }), list: tx => collect(tx.list('session')), clear: tx => tx.clear(),
     }
     for (const [what, call] of Object.entries(calls)) {
-      for (const [how, before] of [['that it has not touched before', async () => {}], ['that it has read before', read('a')], ['that it has written before', write('a', 'before')]]) {
+      for (const [how, before] of [['that it has not touched before', async () => {}], ['that it has read before', read('a')], ['that it has written before', write('a', 'before')], ['of a family that it has listed before', tx => collect(tx.listIds('session'))], ['that it has cleared before', tx => tx.clear()]]) {
         test(`${what} of a record ${how} waits for the child that holds it`, async t => {
           const { keys } = await openHere(t)
           await keys.set({ session: { a: 'committed' } })

@@ -30,7 +30,7 @@ const PRELUDE = `
   }
 `
 async function run(source, options = {}) {
-  const { code, signal, stdout, stderr, late } = await runScript(PRELUDE + source, { nodeArguments: ['--expose-gc'], ms: 100_000, ...options })
+  const { code, signal, stdout, stderr, late } = await runScript(PRELUDE + source, { nodeArguments: ['--expose-gc'], ms: 30_000, ...options })
   assert.deepEqual({ code, signal, late }, { code: 0, signal: null, late: false }, stderr)
   return JSON.parse(stdout)
 }

@@ -171,4 +171,29 @@ describe(`a chain of ${LENGTH} transactions, each begun in the async context of 
     assert.ok(bytes < 4_000_000, `the heap has grown by ${bytes} bytes`)
     assert.ok(ratio < 5, `the last fifth took ${ratio} times as long as the second one`)
   })
+
+  // A worker's stack is smaller: what frees one after the other by calling itself shows here first.
+  test('nor does its end overflow the stack of a worker thread', async () => {
+    const ended = await run(`
+      const { Worker } = await import('node:worker_threads')
+      const worker = new Worker(\`
+        const { openCask } = require('baileys-cask')
+        openCask().then(async cask => {
+          const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
+          const turn = () => new Promise(setImmediate)
+          let n = 0
+          let ended
+          const next = () => {
+            if (n === ${LENGTH}) return ended()
+            const keys = n++ % 2 ? a : b
+            keys.transaction(async () => { await turn(); next() })
+          }
+          await new Promise(resolve => { ended = resolve; next() })
+          await turn()
+          await cask.close()
+          require('node:worker_threads').parentPort.postMessage('ended')
+        })\`, { eval: true })
+      worker.on('message', said => console.log(JSON.stringify(said)))`)
+    assert.equal(ended, 'ended')
+  })
 })

@@ -192,7 +192,7 @@ describe(`a chain of ${LENGTH} transactions, each begun in the async context of 
           await turn()
           await cask.close()
           require('node:worker_threads').parentPort.postMessage('ended')
-        })\`, { eval: true })
+        })\`, { eval: true, execArgv: [] })
       worker.on('message', said => console.log(JSON.stringify(said)))`)
     assert.equal(ended, 'ended')
   })

@@ -102,31 +102,33 @@ describe('close() waits', () => {
 })
 
 describe('close() does not wait for ever for a transaction that is doomed, though its work hangs', () => {
+  // Where its work hangs and nothing gives it up, that limit does.
+  const LIMITS = { transactionTimeoutMs: 150 }
   const DOOMS = {
-    'by a call that has failed': ['ERR_CASK_LOCK_TIMEOUT', { lockTimeoutMs: 20 }, async (t, { keys }) => {
+    'by a call that has failed': ['ERR_CASK_LOCK_TIMEOUT', { ...LIMITS, lockTimeoutMs: 20 }, async (t, { keys }) => {
       const held = await standing(t, work => keys.transaction(work, 'mine'))
       await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
       return held
     }],
-    'by a deadlock': ['ERR_CASK_DEADLOCK', {}, async (t, { keys, holder }) => {
+    'by a deadlock': ['ERR_CASK_DEADLOCK', LIMITS, async (t, { keys, holder }) => {
       const held = await standing(t, work => keys.transaction(work, 'mine'))
       holder.tx.transaction(async () => {}, 'mine').catch(() => {})
       await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_DEADLOCK' })
       return held
     }],
-    'by its signal': ['ERR_CASK_ABORTED', {}, async (t, { keys }) => {
+    'by its signal': ['ERR_CASK_ABORTED', LIMITS, async (t, { keys }) => {
       const controller = new AbortController()
       const held = await standing(t, work => keys.transaction(work, 'mine', { signal: controller.signal }))
       controller.abort()
       return held
     }],
-    'by its timeoutMs': ['ERR_CASK_TRANSACTION_TIMEOUT', {}, async (t, { keys }) => {
+    'by its timeoutMs': ['ERR_CASK_TRANSACTION_TIMEOUT', LIMITS, async (t, { keys }) => {
       const held = await standing(t, work => keys.transaction(work, 'mine', { timeoutMs: 20 }))
       await soon('the time-out', assert.rejects(held.ended))
       return held
     }],
-    'by transactionTimeoutMs, later': ['ERR_CASK_TRANSACTION_TIMEOUT', { transactionTimeoutMs: 60 }, (t, { keys }) => standing(t, work => keys.transaction(work, 'mine'))],
-    'by a drop of its account': ['ERR_CASK_DROPPED', {}, async (t, { account }) => {
+    'by transactionTimeoutMs, later': ['ERR_CASK_TRANSACTION_TIMEOUT', LIMITS, (t, { keys }) => standing(t, work => keys.transaction(work, 'mine'))],
+    'by a drop of its account': ['ERR_CASK_DROPPED', LIMITS, async (t, { account }) => {
       const held = await standing(t, work => account.keys.transaction(work, 'mine'))
       await account.drop()
       return held

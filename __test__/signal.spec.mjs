@@ -128,6 +128,21 @@ describe('a signal that is aborted', () => {
     assert.equal((await soon('the inner one', inner)).error?.code, 'ERR_CASK_ABORTED')
   })
 
+  test('while its commit waits for its locks: that wait is cancelled like any other, and nothing is written', async t => {
+    const keys = await keysOf(t)
+    const busy = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { a: 0 } }))
+    const controller = new AbortController()
+    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal, isolation: 'label' }), tx => tx.set({ session: { a: 1, b: 1 } }))
+    held.leave()
+    assert.ok(await isPending(held.ended))
+    controller.abort('why')
+    isAborted(await soon('its end', outcome(held.ended)), 'why')
+    await soon('its label', keys.transaction(async () => {}, 'label'))
+    busy.leave()
+    await soon('the other', busy.ended)
+    assert.deepEqual(await recordsOf(keys, 'session'), [['a', 0]])
+  })
+
   test('of an inner transaction dooms that one only', async t => {
     const keys = await keysOf(t)
     await keys.transaction(async tx => {
@@ -245,30 +260,6 @@ describe('a commit that has begun', () => {
     assert.equal(handle.isInTransaction(), false, 'its commit has not begun')
     controller.abort('too late')
     assert.equal(await soon('its end', ended), 'committed')
-    assert.deepEqual(await recordsOf(keys, 'session'), [['a', 1]])
-  })
-
-  test('also while it waits for its locks', async t => {
-    const keys = await keysOf(t)
-    const busy = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { a: 0 } }))
-    const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal, isolation: 'label' }), tx => tx.set({ session: { a: 1 } }))
-    held.leave()
-    await turns()
-    assert.equal(held.tx.isInTransaction(), false)
-    controller.abort('too late')
-    assert.ok(await isPending(held.ended))
-    busy.leave()
-    assert.equal(await soon('its end', held.ended), 'left')
-    assert.deepEqual(await recordsOf(keys, 'session'), [['a', 1]])
-  })
-
-  test('an abort after the end has no effect', async t => {
-    const keys = await keysOf(t)
-    const controller = new AbortController()
-    assert.equal(await keys.transaction(async tx => { await tx.set({ session: { a: 1 } }); return 1 }, 'label', { signal: controller.signal }), 1)
-    controller.abort()
-    await turns()
     assert.deepEqual(await recordsOf(keys, 'session'), [['a', 1]])
   })
 })

@@ -49,11 +49,11 @@ describe('time in which this thread stood still does not count', () => {
   }
 
   test('many times over, and after the clock has run for a while', async t => {
-    const keys = await keysOf(t, 200)
+    const keys = await keysOf(t, 400)
     const held = await standing(t, work => keys.transaction(work, 'label'))
     await sleep(60)
-    for (let n = 0; n < 6; n++) {
-      block(110)
+    for (let n = 0; n < 4; n++) {
+      block(120)
       await timersRun()
     }
     await held.tx.get('session', ['a'])

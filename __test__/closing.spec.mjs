@@ -27,6 +27,10 @@ describe('close() waits', () => {
     'a plain set of a thousand records that waits for a lock': [({ keys }) => keys.set({ session: { busy: 'after', ...Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [n, n])) } }), { busy: 'after', 999: 999 }],
     'a clear that waits for a lock': [({ keys }) => keys.clear(), {}],
     'saveCreds that waits for its lock': [({ account }) => account.saveCreds({ of: 'after' }), { busy: 'holder' }, { of: 'after' }],
+    'saveCreds that waits, of a transaction that has ended': [({ account, keys }) => new Promise((resolve, reject) => {
+      keys.transaction(() => { account.saveCreds({ of: 'after' }).then(resolve, reject) })
+    }), { busy: 'holder' }, { of: 'after' }],
+    'a list that waits in a transaction': [({ keys }) => keys.transaction(async tx => { for await (const id of tx.listIds('session')) await tx.set({ session: { [id]: 'after' } }) }), { busy: 'after' }],
     'a transaction that waits for its label': [({ keys }) => keys.transaction(tx => tx.set({ session: { a: 1 } }), 'busy'), { busy: 'holder', a: 1 }],
     'a transaction that waits for its records': [({ keys }) => keys.transactWith({ records: [{ type: 'session', id: 'busy' }] }, tx => tx.set({ session: { a: 1 } })), { busy: 'holder', a: 1 }],
     'a transaction that waits inside': [({ keys }) => keys.transaction(tx => tx.set({ session: { busy: 'after' } })), { busy: 'after' }],

@@ -95,6 +95,15 @@ describe('timeoutMs is the total of one call', () => {
     await soon('its locks', keys.transaction(async () => {}, 'inner'))
   })
 
+  test('the wait of a commit for its locks counts, and nothing is written', async t => {
+    const { keys } = (await open(t)).account()
+    const busy = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    isTimeout(await soon('the limit', outcome(keys.transaction(tx => tx.set({ session: { a: 1, busy: 2 } }), 'label', { timeoutMs: LIMIT_MS, isolation: 'label' }))), 'label')
+    busy.leave()
+    await soon('the other', busy.ended)
+    assert.deepEqual(await recordsOf(keys, 'session'), [['busy', 1]])
+  })
+
   test('of an inner call is of that one only', async t => {
     const { keys } = (await open(t)).account()
     await keys.transaction(async tx => {

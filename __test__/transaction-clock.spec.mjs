@@ -64,6 +64,7 @@ describe('time in which this thread stood still does not count', () => {
   test('it moves the limit and does not lift it: what still hangs is given up', async t => {
     const keys = await keysOf(t, 50)
     const held = await standing(t, work => keys.transaction(work, 'label'))
+    await sleep(15)
     block(200)
     const { error } = await soon('the time-out', outcome(held.ended))
     assert.equal(error?.code, 'ERR_CASK_TRANSACTION_TIMEOUT')

@@ -1,12 +1,15 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openCask } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
-import { isPending, turns, within } from './helpers/gate.mjs'
+import { isPending, within } from './helpers/gate.mjs'
 import { outcome, standing } from './helpers/standing.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
+/** As long as it takes to close a cask for which nothing has to be waited for, and more. */
+const enough = () => sleep(25)
 let names = 0
 
 /** Two handles to one store: what is locked through the second keeps the first waiting. */
@@ -44,7 +47,7 @@ describe('close() waits', () => {
     const waits = call(handles).then(() => order.push('the call'))
     assert.ok(await isPending(waits))
     const closed = cask.close().then(() => order.push('close'))
-    await turns(20)
+    await enough()
     assert.deepEqual(order, [])
     holder.leave()
     await soon('both', Promise.all([waits, closed]))
@@ -61,7 +64,7 @@ describe('close() waits', () => {
     const set = keys.set({ session: { a: 'plain' } }).then(() => order.push('the set'))
     assert.ok(await isPending(set))
     const closed = cask.close().then(() => order.push('close'))
-    await turns(20)
+    await enough()
     held.leave()
     await soon('all', Promise.all([held.ended, set, closed]))
     assert.deepEqual(order, ['the set', 'close'])
@@ -78,7 +81,7 @@ describe('close() waits', () => {
       const order = []
       const ended = inner.ended.then(() => order.push('the inner one'))
       const closed = cask.close().then(() => order.push('close'))
-      await turns(20)
+      await enough()
       assert.deepEqual(order, [])
       inner.leave()
       await soon('both', Promise.all([ended, closed]))
@@ -97,7 +100,7 @@ describe('close() waits', () => {
     const order = []
     const ended = inner.ended.then(() => order.push('the inner one'))
     const closed = cask.close().then(() => order.push('close'))
-    await turns(20)
+    await enough()
     assert.deepEqual(order, [])
     inner.leave()
     await soon('both', Promise.all([ended, closed]))

@@ -254,4 +254,15 @@ describe('a result', () => {
       assert.deepEqual(cask.locks(), [])
     })
   }
+
+  test('that is a thenable is waited for: what it does before it settles belongs to the transaction', async t => {
+    const { keys } = (await open(t)).account()
+    const ended = keys.transaction(tx => ({
+      then(give, refuse) {
+        setImmediate(() => tx.set({ session: { late: 1 } }).then(() => give(7), refuse))
+      },
+    }), 'label')
+    assert.equal(await soon('the end', ended), 7)
+    assert.deepEqual(await recordsOf(keys, 'session'), [['late', 1]])
+  })
 })

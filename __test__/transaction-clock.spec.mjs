@@ -26,7 +26,7 @@ describe('time in which this thread stood still does not count', () => {
       const keys = await keysOf(t, limit)
       const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
       // The watch has looked at it at least once.
-      await sleep(10)
+      await sleep(10 + limit / 6)
       block(3 * limit)
       await timersRun()
       assert.equal((await outcome(held.tx.get('session', ['a']))).error, undefined)
@@ -39,7 +39,7 @@ describe('time in which this thread stood still does not count', () => {
       const keys = await keysOf(t, limit)
       await soon('the end', keys.transaction(async tx => {
         await tx.set({ session: { a: 1 } })
-        await sleep(10)
+        await sleep(10 + limit / 6)
         block(3 * limit)
         await timersRun()
         await tx.set({ session: { b: 1 } })
@@ -86,6 +86,8 @@ describe('time in which this thread stood still does not count', () => {
       kept.read = () => keys.get('session', ['a', 'b'])
     })
     await child.heard('inside')
+    // Its watch has looked at it at least once.
+    await sleep(120)
     process.kill(child.pid, 'SIGSTOP')
     await sleep(1500)
     child.open('leave')

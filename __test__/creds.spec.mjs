@@ -53,7 +53,7 @@ inEveryPlace(place => {
   describe('where setCreds was called', () => {
     test('saveCreds replaces that value and commits with it', async t => {
       const account = await accountHere(t)
-      await account.saveCreds({ n: 'before' })
+      await soon('saveCreds', account.saveCreds({ n: 'before' }))
       const held = await staging(t, account, { n: 'staged' })
       await held.inside(() => soon('saveCreds', account.saveCreds({ n: 'saved' })))
       assert.deepEqual(await account.loadCreds(), { n: 'before' })
@@ -64,10 +64,10 @@ inEveryPlace(place => {
 
     test('it goes with a rollback, as what it replaced', async t => {
       const account = await accountHere(t)
-      await account.saveCreds({ n: 'before' })
+      await soon('saveCreds', account.saveCreds({ n: 'before' }))
       await assert.rejects(account.keys.transaction(async tx => {
         await tx.setCreds({ n: 'staged' })
-        await account.saveCreds({ n: 'saved' })
+        await soon('saveCreds', account.saveCreds({ n: 'saved' }))
         throw new Error('rolled back')
       }), /rolled back/)
       assert.deepEqual(await account.loadCreds(), { n: 'before' })
@@ -77,7 +77,7 @@ inEveryPlace(place => {
       const account = await accountHere(t)
       await account.keys.transaction(async tx => {
         await tx.setCreds({ n: 1 })
-        await account.saveCreds({ n: 2 })
+        await soon('saveCreds', account.saveCreds({ n: 2 }))
         await tx.setCreds({ n: 3 })
       })
       assert.deepEqual(await account.loadCreds(), { n: 3 })
@@ -86,11 +86,11 @@ inEveryPlace(place => {
     for (const [depth, options] of Object.entries({ 'joins it': undefined, 'is independent': { nested: 'independent' } })) {
       test(`saveCreds in a transaction inside that ${depth} replaces the value around it, also where the inner one fails`, async t => {
         const account = await accountHere(t)
-        await account.saveCreds({ n: 'before' })
+        await soon('saveCreds', account.saveCreds({ n: 'before' }))
         await account.keys.transaction(async tx => {
           await tx.setCreds({ n: 'staged' })
           await assert.rejects(account.keys.transaction(async () => {
-            await account.saveCreds({ n: 'saved' })
+            await soon('saveCreds', account.saveCreds({ n: 'saved' }))
             throw new Error('inner')
           }, 'inner', options), /inner/)
           assert.deepEqual(await account.loadCreds(), { n: 'before' })
@@ -101,10 +101,10 @@ inEveryPlace(place => {
 
     test('setCreds of an inner transaction takes what saveCreds brings; an inner failure undoes both', async t => {
       const account = await accountHere(t)
-      await account.saveCreds({ n: 'before' })
+      await soon('saveCreds', account.saveCreds({ n: 'before' }))
       const inner = fail => account.keys.transaction(async tx => {
         await tx.setCreds({ n: 'staged' })
-        await account.saveCreds({ n: 'saved' })
+        await soon('saveCreds', account.saveCreds({ n: 'saved' }))
         if (fail) throw new Error('inner')
       }, 'inner')
       await account.keys.transaction(async () => {
@@ -114,7 +114,7 @@ inEveryPlace(place => {
         assert.deepEqual(await account.loadCreds(), { n: 'at once' })
         await inner(false)
         assert.deepEqual(await account.loadCreds(), { n: 'at once' })
-        await account.saveCreds({ n: 'with the outer' })
+        await soon('saveCreds', account.saveCreds({ n: 'with the outer' }))
         assert.deepEqual(await account.loadCreds(), { n: 'at once' })
       })
       assert.deepEqual(await account.loadCreds(), { n: 'with the outer' })

@@ -278,6 +278,21 @@ describe('inside each other', () => {
     })
   }
 
+  // A hung network call in an inner transaction must not keep the label of the one around it for ten times as long.
+  for (const [what, begin] of Object.entries({
+    'joins it': (outer, work) => outer.tx.transaction(work),
+    'is independent': (outer, work) => outer.tx.transaction(work, undefined, { nested: 'independent' }),
+    'is of another account': (outer, work, cask) => outer.inside(() => cask.account('other').keys.transaction(work)),
+  })) test(`a child that ${what}, holds nothing and hangs does not put off the time-out of the one around it`, async t => {
+    const cask = await open(t, { transactionTimeoutMs: LIMIT_MS })
+    const outer = await standing(t, work => cask.account().keys.transaction(work, 'outer'))
+    await standing(t, work => begin(outer, work, cask))
+    const { error } = await soon('the time-out', outcome(outer.ended))
+    assert.deepEqual([error?.code, error?.label], ['ERR_CASK_TRANSACTION_TIMEOUT', 'outer'])
+    assert.match(error.message, /without a call/, `only after ten times the limit: ${error.heldMs} ms`)
+    outer.leave()
+  })
+
   test('a transaction of another account inside is timed out, and is not doomed, by itself', async t => {
     const cask = await open(t, { transactionTimeoutMs: LIMIT_MS })
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)

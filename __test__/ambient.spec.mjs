@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { detached } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
+import { tempFolder } from './helpers/folders.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
 import { runScript } from './helpers/script.mjs'
 import { outcome, standing } from './helpers/standing.mjs'
@@ -12,11 +13,10 @@ const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
 
 describe('one AsyncLocalStorage', () => {
-  test('serves all stores of a thread: casks, accounts, auth states, sockets, and a second copy of the package', async () => {
+  test('serves all stores of a thread: casks, accounts, auth states, sockets, and a second copy of the package', async t => {
     const { stdout, stderr } = await runScript(`
-      import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+      import { cpSync, readdirSync } from 'node:fs'
       import { createRequire } from 'node:module'
-      import { tmpdir } from 'node:os'
       import { join } from 'node:path'
       const require = createRequire(import.meta.url)
       const hooks = require('node:async_hooks')
@@ -27,10 +27,9 @@ describe('one AsyncLocalStorage', () => {
           if (/baileys-cask|js.context|index\\.js/.test(new Error().stack)) made.push(this)
         }
       }
-      const folder = mkdtempSync(join(tmpdir(), 'cask-test-'))
-      const copy = join(folder, 'node_modules', 'baileys-cask')
+      const copy = join(${JSON.stringify(tempFolder(t))}, 'node_modules', 'baileys-cask')
       for (const name of ['package.json', 'index.js', 'js', 'binding.js']) cpSync(name, join(copy, name), { recursive: true })
-      for (const name of (await import('node:fs')).readdirSync('.').filter(name => name.endsWith('.node'))) cpSync(name, join(copy, name))
+      for (const name of readdirSync('.').filter(name => name.endsWith('.node'))) cpSync(name, join(copy, name))
       const results = []
       for (const { openCask, useCaskAuthState, withCask } of [require('baileys-cask'), require(copy)]) {
         for (let n = 0; n < 20; n++) {
@@ -41,7 +40,6 @@ describe('one AsyncLocalStorage', () => {
           results.push(Object.keys(await state.keys.get('session', ['a'])).length)
         }
       }
-      rmSync(folder, { recursive: true })
       console.log(JSON.stringify({ made: made.length, stored: results.every(n => n === 1) && results.length }))`)
     assert.ok(stdout, stderr)
     assert.deepEqual(JSON.parse(stdout), { made: 1, stored: 40 })

@@ -159,4 +159,13 @@ describe('close() does not wait for ever for a transaction that is doomed, thoug
       if (child) assert.ok((await soon('the inner end', outcome(child.ended))).error)
     })
   }
+
+  test('where no limit would ever give it up', async t => {
+    const { cask, keys } = await twoHandles(t, { transactionTimeoutMs: 0, lockTimeoutMs: 20 })
+    const held = await standing(t, work => keys.transaction(work))
+    await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
+    await soon('close', cask.close())
+    held.leave()
+    await soon('its end', assert.rejects(held.ended, { code: 'ERR_CASK_LOCK_TIMEOUT' }))
+  })
 })

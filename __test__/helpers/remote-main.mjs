@@ -1,5 +1,5 @@
 // The far end of a worker thread or a child process: runs functions that a test sends over as text. See remote.mjs.
-import { parentPort } from 'node:worker_threads'
+import { parentPort, threadId } from 'node:worker_threads'
 import * as package_ from 'baileys-cask'
 import { gate } from './gate.mjs'
 
@@ -9,6 +9,7 @@ const gates = new Map()
 const scope = {
   ...package_,
   kept: {},
+  threadId,
   /** Tells the test that a point was reached. */
   say: value => post({ said: value }),
   /** Waits for the test to open a gate by name. */

@@ -3,17 +3,16 @@ import assert from 'node:assert/strict'
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { deserialize, serialize } from 'node:v8'
 import vm from 'node:vm'
 import { attachCask, openCask } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
+import { PACKAGE, loadAgain } from './helpers/copies.mjs'
 import { newPath, tempFolder } from './helpers/folders.mjs'
 import { gate, isPending, until, within } from './helpers/gate.mjs'
 import { startChild, startWorker } from './helpers/remote.mjs'
 import { runScript } from './helpers/script.mjs'
 
-const PACKAGE = fileURLToPath(new URL('..', import.meta.url))
 const SOON_MS = 10_000
 let names = 0
 
@@ -519,22 +518,6 @@ describe('the process', () => {
 })
 
 describe('copies of the package', () => {
-  /** Loads the package once more, as a cleared module cache does. */
-  function loadAgain() {
-    const require = createRequire(import.meta.url)
-    const kept = {}
-    for (const name of Object.keys(require.cache)) {
-      if (name.startsWith(join(PACKAGE, 'js')) || name === join(PACKAGE, 'index.js') || name === join(PACKAGE, 'binding.js') || name.endsWith('.node')) {
-        kept[name] = require.cache[name]
-        delete require.cache[name]
-      }
-    }
-    const copy = require(join(PACKAGE, 'index.js'))
-    for (const name of Object.keys(require.cache)) if (name.startsWith(PACKAGE) && !name.includes('node_modules')) delete require.cache[name]
-    Object.assign(require.cache, kept)
-    return copy
-  }
-
   /** Loads the package inside a vm context with a module table of its own, as Jest does. */
   function loadInContext() {
     const require = createRequire(import.meta.url)

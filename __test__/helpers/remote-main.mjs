@@ -1,6 +1,7 @@
 // The far end of a worker thread or a child process: runs functions that a test sends over as text. See remote.mjs.
 import { parentPort, threadId } from 'node:worker_threads'
 import * as package_ from 'baileys-cask'
+import { loadAgain } from './copies.mjs'
 import { gate } from './gate.mjs'
 
 const post = message => (parentPort ? parentPort.postMessage(message) : process.send(message))
@@ -8,8 +9,11 @@ const gates = new Map()
 /** What sent functions work with; `kept` is theirs, from call to call. */
 const scope = {
   ...package_,
+  loadAgain,
   kept: {},
   threadId,
+  /** Hears nothing more, so that only what else is pending keeps this end alive. */
+  stopListening: () => (parentPort ? parentPort.close() : process.disconnect()),
   /** Tells the test that a point was reached. */
   say: value => post({ said: value }),
   /** Waits for the test to open a gate by name. */

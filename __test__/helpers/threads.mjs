@@ -32,28 +32,27 @@ export async function sharing(t, options, count = 1) {
   return { cask, account: cask.account(), keys: cask.account().keys, workers, worker: workers[0] }
 }
 
-/** A transaction of this thread that stands still once its `work` has run, until it is let go. */
+/** A transaction of this thread that stands still once its `work` has run, until it is let go or made to fail. */
 export function standing(keys, work = async () => {}, label, options) {
   const [entered, leave] = [gate(), gate()]
+  let failure
   const ended = keys.transaction(async tx => {
     const result = await work(tx)
     entered.open()
     await leave.opened
+    if (failure) throw failure
     return result
   }, label, options)
   ended.catch(entered.open)
-  const stands = {
-    entered: entered.opened,
-    ended,
-    leave: async () => {
-      leave.open()
-      return ended
-    },
+  const end = async error => {
+    failure = error
+    leave.open()
+    return ended
   }
-  return stands
+  return { entered: entered.opened, ended, leave: () => end(), fail: end }
 }
 
-/** How many wait, at all locks of a cask. One that waits for several locks counts at each. */
+/** Who waits, at all locks of a cask. One that waits for several locks is there for each. */
 export const waiters = cask => cask.locks().flatMap(lock => lock.waiters)
 
 /** Waits until so many wait. */
@@ -85,4 +84,23 @@ export function standingThere(worker, name, work, label, options) {
       return ended
     },
   }
+}
+
+/** Everything that a thread holds and waits for. */
+export const partiesOf = (cask, thread) => cask.locks().flatMap(({ holders, waiters }) => [...holders, ...waiters]).filter(party => party.thread === thread)
+
+/** How a worker can end. */
+export const ENDS = {
+  'is terminated': worker => worker.terminate(),
+  'calls process.exit()': worker => void worker.run(() => process.exit(3)).catch(() => {}),
+  'throws': worker => void worker.run(() => void setImmediate(() => { throw new Error('uncaught') })).catch(() => {}),
+}
+
+/** Ends a worker, and gives how many milliseconds after its exit event nothing of it was left in the locks. */
+export async function lockedAfterExit(cask, worker, end) {
+  end(worker)
+  await worker.ended
+  const exited = performance.now()
+  await until('nothing of the worker is left', () => partiesOf(cask, worker.thread).length === 0)
+  return performance.now() - exited
 }

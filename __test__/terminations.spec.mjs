@@ -72,7 +72,7 @@ for (const [place, optionsFor] of Object.entries({
     const { cask, keys, account } = await sharing(t, options, 0)
     await keys.set({ session: { held: 'kept' }, other: { commits: 0, twin: 0 } })
     await account.saveCreds({ kept: true })
-    const held = standing(keys, async tx => { await tx.get('session', ['held']); await tx.setCreds({ kept: true }) }, 'held')
+    const held = standing(t, keys, async tx => { await tx.get('session', ['held']); await tx.setCreds({ kept: true }) }, 'held')
     await held.entered
 
     const states = Object.entries(STATES)

@@ -89,7 +89,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
       test(`${what} for a transaction of another thread`, async t => {
         const shared = await filled(t, optionsFor(t))
         const { cask, keys, worker } = shared
-        const blocker = standing(keys, BLOCKER, 'line')
+        const blocker = standing(t, keys, BLOCKER, 'line')
         await blocker.entered
         worker.run(`({ kept }) => (${call})(kept)`).catch(() => {})
         await until('it waits', () => waiters(cask).length > 0)
@@ -216,7 +216,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
   test('a lock that is handed to a thread while it is terminated is not lost', async t => {
     const { cask, keys, workers } = await sharing(t, optionsFor(t), 8)
     for (const [n, worker] of workers.entries()) {
-      const holder = standing(keys, tx => tx.set({ session: { a: 1 } }), 'line')
+      const holder = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')
       await holder.entered
       for (let i = 0; i < 3; i++) worker.run(({ kept }) => kept.keys.transaction(tx => tx.get('session', ['a']), 'line')).catch(() => {})
       worker.run(({ kept }) => kept.keys.set({ session: { a: 2 } })).catch(() => {})

@@ -33,7 +33,7 @@ export async function sharing(t, options, count = 1) {
 }
 
 /** A transaction of this thread that stands still once its `work` has run, until it is let go or made to fail. */
-export function standing(keys, work = async () => {}, label, options) {
+export function standing(t, keys, work = async () => {}, label, options) {
   const [entered, leave] = [gate(), gate()]
   let failure
   const ended = keys.transaction(async tx => {
@@ -44,6 +44,11 @@ export function standing(keys, work = async () => {}, label, options) {
     return result
   }, label, options)
   ended.catch(entered.open)
+  // Where the test fails, its cask can close all the same.
+  afterwards(t, () => {
+    leave.open()
+    return ended.catch(() => {})
+  })
   const end = async error => {
     failure = error
     leave.open()

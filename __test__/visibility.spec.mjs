@@ -225,6 +225,18 @@ describe('the stack of a waiter', () => {
     })
   }
 
+  test('is there for every one, also where a thousand begin to wait in one turn', async t => {
+    const cask = await open(t)
+    const { keys } = cask.account()
+    const blocker = standing(t, keys, BLOCK, 'line')
+    await blocker.entered
+    const ended = Array.from({ length: 1000 }, (_, n) => (n % 2 ? keys.transaction(async () => {}, 'line') : keys.set({ session: { a: n } })))
+    await waiting(cask, 1000)
+    assert.equal(waiters(cask).filter(({ stack }) => !HERE.test(stack)).length, 0, 'waiters without a stack')
+    await blocker.leave()
+    await within(SOON_MS, 'all of them', Promise.all(ended))
+  })
+
   test('leads to the line of the call, and so does the error of a wait that took too long', async t => {
     const cask = await open(t, { lockTimeoutMs: 40 })
     const { keys } = cask.account()

@@ -26,7 +26,7 @@ describe('a wait that took too long', () => {
   const CALLS = {
     'transaction': [{ labels: ['line'] }, ({ keys }) => keys.transaction(async () => {}, 'line')],
     'tx.transaction': [{ labels: ['line'] }, ({ keys }) => keys.transaction(tx => tx.transaction(async () => {}, 'line'), 'mine')],
-    'transactWith': [{ records: [record('a')] }, ({ keys }) => keys.transactWith({ records: [{ type: 'session', id: 'b' }, { type: 'session', id: 'a' }] }, async () => {})],
+    'transactWith': [{ records: [record('a')] }, ({ keys }) => keys.transactWith({ records: [record('b'), record('a')] }, async () => {})],
     'tx.get': [{ records: [record('a')] }, ({ keys }) => keys.transaction(tx => tx.get('session', ['0', 'a']))],
     'tx.set': [{ records: [record('a')] }, ({ keys }) => keys.transaction(tx => tx.set({ session: { a: { secret: SECRET } } }))],
     'tx.listIds': [{}, ({ keys }) => keys.transaction(tx => collect(tx.listIds('session')))],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { collect, open } from './helpers/casks.mjs'
-import { gate, until, within } from './helpers/gate.mjs'
+import { gate, turns, until, within } from './helpers/gate.mjs'
 import { keepingLogger, published } from './helpers/reports.mjs'
 import { SHARED, sharing, standing, waiters, workerWith } from './helpers/threads.mjs'
 
@@ -132,7 +132,11 @@ describe('a waiter that is older than stallWarnMs', () => {
     'a plain set': [undefined, ({ keys }) => keys.set({ session: { a: SECRET } })],
     'a plain clear': [undefined, ({ keys }) => keys.clear()],
     'saveCreds': [undefined, ({ account }) => account.saveCreds({ secret: SECRET })],
-    'saveCreds inside': ['mine', ({ account, keys }) => keys.transaction(async tx => { await tx.get('sender-key', ['1']); await sleep(1); await account.saveCreds({ secret: SECRET }) }, 'mine')],
+    'saveCreds inside': ['mine', ({ account, keys }) => keys.transaction(async tx => {
+      await tx.get('sender-key', ['1'])
+      await turns()
+      await account.saveCreds({ secret: SECRET })
+    }, 'mine')],
     'a late commit': ['mine', ({ keys }) => keys.transaction(async tx => { await tx.set({ session: { a: SECRET } }) }, 'mine', { isolation: 'label' })],
   }
   for (const [what, [label, call]] of Object.entries(CALLS)) {
@@ -303,7 +307,7 @@ describe('reports', () => {
 
   for (const [what, begin] of Object.entries({
     '1,500 holders': (t, keys) => Array.from({ length: 1500 }, (_, n) => standing(t, keys, tx => tx.set({ session: { [n]: 1 } }), `label ${n}`)),
-    '1,500 waiters behind one holder': (t, keys) => [standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'line'), ...Array.from({ length: 1500 }, () => standing(t, keys, async () => {}, 'line'))],
+    '1,500 waiters behind one holder': (t, keys) => Array.from({ length: 1501 }, () => standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')),
   })) {
     test(`of ${what} that stall at once do not stop the thread`, async t => {
       const { keys, told, stalls } = await stalling(t, { stallWarnMs: 100 })

@@ -36,7 +36,11 @@ const STATES = {
   'has children': ({ kept, say }) => kept.keys.transaction(async tx => {
     await tx.set({ session: { lost: 1 } })
     const hung = () => new Promise(() => {})
-    const children = [tx.transaction(hung, 'a'), tx.transaction(hung, 'a'), tx.transaction(async inner => { await inner.set({ other: { lost: 1 } }); await hung() }, 'b', { nested: 'independent' })]
+    const writes = async inner => {
+      await inner.set({ other: { lost: 1 } })
+      await hung()
+    }
+    const children = [tx.transaction(hung, 'a'), tx.transaction(hung, 'a'), tx.transaction(writes, 'b', { nested: 'independent' })]
     say('ready')
     await Promise.all(children)
   }),

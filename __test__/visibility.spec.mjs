@@ -79,7 +79,11 @@ describe('locks()', () => {
       holders.push(holder)
       await until('time passes', () => lockOf(cask, 'record device-list a').holders.at(-1).ageMs >= 20)
     }
-    const calls = [keys.transaction(tx => tx.set({ 'device-list': { a: ['0'] } }), 'writer'), keys.transaction(tx => tx.get('device-list', ['a']), 'reader'), keys.set({ 'device-list': { a: ['1'] } })]
+    const calls = [
+      keys.transaction(tx => tx.set({ 'device-list': { a: ['0'] } }), 'writer'),
+      keys.transaction(tx => tx.get('device-list', ['a']), 'reader'),
+      keys.set({ 'device-list': { a: ['1'] } }),
+    ]
     await waiting(cask, 3)
     await until('they have waited', () => waiters(cask).every(({ ageMs }) => ageMs >= 20))
     const lock = lockOf(cask, 'record device-list a')
@@ -128,8 +132,15 @@ describe('locks()', () => {
     await waiting(cask, 1)
     calls.push(keys.set({ session: { a: 2 } }))
     await waiting(cask, 2)
-    const seen = ({ locks }) => locks().filter(({ kind }) => kind === 'record').map(({ holders, waiters }) => [...holders, ...waiters].map(({ thread, label, account }) => ({ thread, label, account })))
-    const expected = [[{ thread: one.thread, label: 'there', account: 'default' }, { thread: two.thread, label: 'second', account: 'default' }, { thread: 0, label: undefined, account: undefined }]]
+    const seen = ({ locks }) => {
+      const { holders, waiters } = locks().find(({ kind }) => kind === 'record')
+      return [...holders, ...waiters].map(({ thread, label, account }) => ({ thread, label, account }))
+    }
+    const expected = [
+      { thread: one.thread, label: 'there', account: 'default' },
+      { thread: two.thread, label: 'second', account: 'default' },
+      { thread: 0, label: undefined, account: undefined },
+    ]
     assert.deepEqual(seen(cask), expected)
     for (const worker of workers) assert.deepEqual(await worker.run(`({ kept }) => (${seen})(kept.cask)`), expected)
     assert.notEqual(one.thread, two.thread)
@@ -176,7 +187,10 @@ describe('the stack of a waiter', () => {
     'set': ({ keys }) => keys.set({ session: { a: 1 } }),
     'clear': ({ keys }) => keys.clear(),
     'the commit of isolation \'label\'': ({ keys }) => keys.transaction(tx => tx.set({ session: { a: 1 } }), 'own', { isolation: 'label' }),
-    'the commit of isolation \'label\', later': ({ keys }) => keys.transaction(async tx => { await tx.set({ session: { a: 1 } }); await turns() }, 'own', { isolation: 'label' }),
+    'the commit of isolation \'label\', later': ({ keys }) => keys.transaction(async tx => {
+      await tx.set({ session: { a: 1 } })
+      await turns()
+    }, 'own', { isolation: 'label' }),
     'the commit of isolation \'label\' of work that is not async': ({ keys }) => keys.transaction(tx => { tx.set({ session: { a: 1 } }) }, 'own', { isolation: 'label' }),
   }
   /** Each call as the first of its transaction, and after others, when what began it is long gone from the stack. */

@@ -91,7 +91,8 @@ describe('without contention', () => {
     await holder.entered
     const waits = [account.keys.set({ 'sender-key': { held: 2 } }), account.keys.transaction(async () => {}, 'held')]
     await waiting(cask, 2)
-    for (const what of ['get', 'set', 'saveCreds', 'a transaction with get and set', 'transactWith']) assert.ok(await settlesAtOnce({ ...CALLS, ...WRITES }[what](account)), what)
+    const calls = [CALLS.get, WRITES.set, WRITES.saveCreds, WRITES['a transaction with get and set'], WRITES.transactWith]
+    for (const call of calls) assert.ok(await settlesAtOnce(call(account)), String(call))
     await holder.leave()
     await within(SOON_MS, 'those who waited', Promise.all(waits))
   })
@@ -186,15 +187,28 @@ describe('wake-ups', () => {
 describe('what keeps a process alive', () => {
   const OPEN = 'import { openCask } from \'baileys-cask\'; const cask = await openCask(); const { keys, saveCreds } = cask.account();'
   const inFolder = path => OPEN.replace('openCask()', `openCask({ path: ${JSON.stringify(path)}, durability: 'power' })`)
-  const HELD = 'let leave; keys.transaction(async tx => { await tx.set({ session: { a: 1 } }); await tx.setCreds({}); await new Promise(resolve => (leave = resolve)) }, \'label\'); await null; await null;'
+  const HELD = `
+    let leave
+    keys.transaction(async tx => {
+      await tx.set({ session: { a: 1 } })
+      await tx.setCreds({})
+      await new Promise(resolve => (leave = resolve))
+    }, 'label')
+    while (!leave) await null;`
   /** Only what is under test keeps it alive: timers do not. */
   const LATER = 'setTimeout(() => leave(), 300).unref();'
 
   for (const [what, source] of Object.entries({
     'an open cask': 'await keys.set({ session: { a: 1 } }); await keys.transaction(tx => tx.get(\'session\', [\'a\']), \'label\')',
     'a transaction that stands still in its work': HELD,
-    'waits that have ended': `${HELD} const waits = [keys.set({ session: { a: 2 } }), keys.transaction(async () => {}, 'label'), saveCreds({})]; leave(); await Promise.all(waits)`,
-    'a wait that took too long': `${HELD} const other = await openCask({ lockTimeoutMs: 30 }); const held = other.account().keys; held.transaction(() => new Promise(() => {}), 'l'); await held.transaction(async () => {}, 'l').catch(() => {})`,
+    'waits that have ended': `${HELD}
+      const waits = [keys.set({ session: { a: 2 } }), keys.transaction(async () => {}, 'label'), saveCreds({})]
+      leave()
+      await Promise.all(waits)`,
+    'a wait that took too long': `
+      const { keys: impatient } = (await openCask({ lockTimeoutMs: 30 })).account()
+      impatient.transaction(() => new Promise(() => {}), 'label')
+      await impatient.transaction(async () => {}, 'label').catch(() => {})`,
     'a wait that was aborted': `${HELD} await keys.transaction(async () => {}, 'label', { signal: AbortSignal.timeout(30) }).catch(() => {})`,
   })) {
     test(`not ${what}`, async t => {

@@ -236,22 +236,22 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
   })
 })
 
-test('every load of the package in a worker gives back what it holds and waits for', async t => {
+test('every load of the package in a worker gives back what it holds, and none writes what waited for another load', async t => {
   const options = SHARED['in memory']()
   const shared = await filled(t, options)
-  const { worker } = shared
-  await worker.run(async ({ loadAgain, kept, say }, options) => {
-    for (const n of [1, 2]) {
-      const { keys } = (await loadAgain().openCask(options)).account()
-      void keys.transaction(async tx => {
-        await tx.set({ session: { [`copy ${n}`]: 'lost' } })
-        await new Promise(() => {})
-      }, `copy ${n}`)
-      void keys.set({ session: { a: 'lost' } })
-      void keys.transaction(async () => {}, 'line')
-    }
-    // The first load is the last to begin, so that theirs wait for it, or it for them.
-    void kept.keys.transaction(tx => tx.set({ session: { 'copy 1': 'lost' } }))
+  const { cask, worker } = shared
+  await worker.run(async ({ loadAgain, kept }, options) => {
+    const loads = [kept.keys]
+    for (let n = 1; n < 3; n++) loads.push((await loadAgain().openCask(options)).account().keys)
+    const held = loads.map((keys, n) => new Promise(resolve => void keys.transaction(async tx => {
+      await tx.set({ session: { [`of ${n}`]: 'lost' } })
+      resolve()
+      await new Promise(() => {})
+    }, `load ${n}`)))
+    await Promise.all(held)
+    // In a ring: whichever of them ends first, there is one that waits for it.
+    loads.forEach((keys, n) => void keys.set({ session: { [`of ${(n + 1) % loads.length}`]: 'lost', [`by ${n}`]: 'lost' } }))
   }, options)
+  assert.equal(waiters(cask).length, 6, 'three sets wait at two records each')
   await endsWithoutTrace(shared, ENDS['is terminated'])
 })

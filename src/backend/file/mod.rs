@@ -106,6 +106,10 @@ pub struct FileBackend {
     generation: Mutex<u64>,
 }
 
+/// How often a batch looks whether the append lock is free before it is queued, and how long it waits in between: some ten microseconds.
+const PATIENCE_SPINS: u32 = 64;
+const SPINS_PER_TRY: u32 = 16;
+
 thread_local! {
     /// Where this thread encodes its batches.
     static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -286,7 +290,14 @@ impl FileBackend {
         if self.durability == Durability::Power || frame.len() > DIRECT_WRITE_BYTES {
             return None;
         }
-        let mut tail = self.tail.try_lock().ok()?;
+        // Another thread's batch takes a few microseconds, less than a way through the queue.
+        let mut tail = (0..PATIENCE_SPINS).find_map(|_| {
+            let tail = self.tail.try_lock().ok();
+            if tail.is_none() {
+                (0..SPINS_PER_TRY).for_each(|_| std::hint::spin_loop());
+            }
+            tail
+        })?;
         if tail.closed || self.queued.load(Ordering::Acquire) > 0 {
             return None;
         }

@@ -168,6 +168,7 @@ class RecordAccess {
    */
   #write(pack, write = put) {
     const writer = borrowWriter()
+    writer.isOfTransaction = this.transaction !== 0
     try {
       pack(writer)
       const length = writer.offset

@@ -2,6 +2,7 @@
 
 const { MAX_JOINED_TEXTS } = require('./limits.js')
 const { isObject, isPlain, owns, leadingKeys } = require('./plain.js')
+const { rememberWritten } = require('./session-memo.js')
 
 /** @typedef {import('./writer.js').Writer} Writer */
 
@@ -33,6 +34,8 @@ class SessionEncoder {
     this.writer = writer
     /** All texts so far: joined, they take one check and one copy instead of one each. */
     this.texts = ''
+    /** All fields so far as values, where the session is to be remembered. @type {(string | number | undefined)[] | undefined} */
+    this.fields = writer.isOfTransaction ? [] : undefined
   }
 
   /**
@@ -43,6 +46,7 @@ class SessionEncoder {
     if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
     this.writer.varint(text.length)
     this.texts += text
+    this.fields?.push(text)
     return true
   }
 
@@ -54,13 +58,28 @@ class SessionEncoder {
     if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
     this.writer.varint(text.length + 1)
     this.texts += text
+    this.fields?.push(text)
     return true
   }
 
   /** Appends that there is no text, or no further one. */
   noText() {
     this.writer.u8(0)
+    this.fields?.push(undefined)
     return true
+  }
+
+  /** @param {number} value */
+  u8(value) {
+    this.writer.u8(value)
+    this.fields?.push(value)
+  }
+
+  /** @param {unknown} value */
+  int(value) {
+    // As it comes back: there is no negative zero.
+    this.fields?.push(value === 0 ? 0 : /** @type {number} */ (value))
+    return this.writer.int(value)
   }
 
   /** @param {unknown} value */
@@ -81,7 +100,7 @@ class SessionEncoder {
     const count = leadingKeys(entry, ENTRY)
     if (count < ENTRY.length - 1) return false
     return (
-      this.writer.int(entry.registrationId) &&
+      this.int(entry.registrationId) &&
       this.ratchet(entry.currentRatchet) &&
       this.index(entry.indexInfo) &&
       this.chains(entry._chains) &&
@@ -98,7 +117,7 @@ class SessionEncoder {
       leadingKeys(ratchet, RATCHET) === RATCHET.length &&
       this.keyPair(ephemeralKeyPair) &&
       this.text(lastRemoteEphemeralKey) &&
-      this.writer.int(previousCounter) &&
+      this.int(previousCounter) &&
       this.text(rootKey)
     )
   }
@@ -113,16 +132,15 @@ class SessionEncoder {
   /** @param {unknown} index */
   index(index) {
     if (!isObject(index)) return false
-    const { writer } = this
     const { baseKey, baseKeyType, closed, used, created, remoteIdentityKey } = index
     return (
       getPrototypeOf(index) === PLAIN &&
       leadingKeys(index, INDEX) === INDEX.length &&
       this.text(baseKey) &&
-      writer.int(baseKeyType) &&
-      writer.int(closed) &&
-      writer.int(used) &&
-      writer.int(created) &&
+      this.int(baseKeyType) &&
+      this.int(closed) &&
+      this.int(used) &&
+      this.int(created) &&
       this.text(remoteIdentityKey)
     )
   }
@@ -151,11 +169,13 @@ class SessionEncoder {
     if (count === 0) return false
     // A chain that is used up has its key set to undefined, which JSON drops.
     const key = count === CHAIN_KEY.length ? chainKey.key : undefined
-    const { writer, texts } = this
+    const { writer, texts, fields } = this
     const room = MAX_JOINED_TEXTS - texts.length - id.length
     if (room < 0) return false
     writer.varint(id.length + 1)
-    if (!writer.int(chainType) || !writer.int(counter)) return false
+    fields?.push(id)
+    if (!this.int(chainType) || !this.int(counter)) return false
+    fields?.push(/** @type {any} */ (key))
     if (key === undefined) {
       writer.u8(0)
       this.texts = texts + id
@@ -179,17 +199,16 @@ class SessionEncoder {
 
   /** @param {unknown} value `undefined` where the session has no pre-key that waits to be confirmed */
   pending(value) {
-    const { writer } = this
     if (value === undefined) {
-      writer.u8(0)
+      this.u8(0)
       return true
     }
     if (!isPlain(value)) return false
     const count = leadingKeys(value, PENDING)
     if (count < PENDING.length - 1) return false
     const hasId = count === PENDING.length
-    writer.u8(hasId ? 2 : 1)
-    return writer.int(value.signedKeyId) && this.text(value.baseKey) && (!hasId || writer.int(value.preKeyId))
+    this.u8(hasId ? 2 : 1)
+    return this.int(value.signedKeyId) && this.text(value.baseKey) && (!hasId || this.int(value.preKeyId))
   }
 }
 
@@ -205,7 +224,9 @@ function encodeSession(writer, value) {
   const encoder = new SessionEncoder(writer)
   if (!encoder.record(value)) return false
   writer.buffer.writeUInt32LE(writer.offset - start - 4, start)
-  return writer.ascii(encoder.texts)
+  if (!writer.ascii(encoder.texts)) return false
+  if (encoder.fields) rememberWritten(writer.buffer, start, writer.offset, encoder.fields)
+  return true
 }
 
 module.exports = { encodeSession }

@@ -56,6 +56,18 @@ function decodeSessionOnce(reader) {
   return session
 }
 
+/**
+ * Remembers a session that is written in a transaction: the next one that turns its ratchet reads just these bytes.
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} end
+ * @param {Field[]} fields in the order in which they are read
+ */
+function rememberWritten(buffer, start, end, fields) {
+  const length = end - start
+  if (length >= SHORTEST && length <= LONGEST) remember(slotOf(buffer, start, end), Buffer.from(buffer.subarray(start, end)), fields)
+}
+
 /** @param {Reader} reader */
 function decodeAnew(reader) {
   const columns = new SessionReader(reader)
@@ -166,4 +178,4 @@ class Replay {
   }
 }
 
-module.exports = { decodeSessionOnce }
+module.exports = { decodeSessionOnce, rememberWritten }

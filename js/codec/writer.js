@@ -27,6 +27,8 @@ class Writer {
     this.buffer = buffer
     /** Position of the next byte. */
     this.offset = 0
+    /** Whether what is written belongs to a transaction, which most often writes what another one reads next. */
+    this.isOfTransaction = false
   }
 
   /**

@@ -274,14 +274,17 @@ impl FileBackend {
     /// Encodes a batch.
     fn with_frame<T>(&self, batch: Batch<'_>, work: impl FnOnce(&mut Vec<u8>) -> Result<T>) -> Result<T> {
         self.check_writable()?;
-        FRAME.with_borrow_mut(|frame| {
-            frame.clear();
-            frame.shrink_to(KEPT_BUFFER_BYTES);
-            if !frame::encode_batch(frame, batch.account, batch.ops) {
-                return Err(Error::internal("malformed operations in a batch"));
-            }
-            work(frame)
-        })
+        // A thread that is ending has no buffer any more, and may be the one that lets another one's batch go on.
+        let mut frame = FRAME.try_with(RefCell::take).unwrap_or_default();
+        frame.clear();
+        frame.shrink_to(KEPT_BUFFER_BYTES);
+        let done = if frame::encode_batch(&mut frame, batch.account, batch.ops) {
+            work(&mut frame)
+        } else {
+            Err(Error::internal("malformed operations in a batch"))
+        };
+        let _ = FRAME.try_with(|kept| kept.replace(frame));
+        done
     }
 
     /// Alone, a batch is written right here; `None` where it has to be queued. It never overtakes one that is queued: those leave

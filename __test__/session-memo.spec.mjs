@@ -48,6 +48,40 @@ function mutateDeeply(value) {
   }
 }
 
+/** Encodes as a transaction does, which remembers the fields for the next read. */
+function written(value) {
+  const writer = new Writer(Buffer.alloc(16))
+  writer.isOfTransaction = true
+  encodeValue(writer, SESSION, value, 'session')
+  return Buffer.from(writer.buffer.subarray(0, writer.offset))
+}
+
+const FORMS = {
+  'as it comes': () => {},
+  'without chains': (entry) => { entry._chains = {} },
+  'with a chain that is used up': (entry) => { delete Object.values(entry._chains)[0].chainKey.key },
+  'with a chain whose key is undefined': (entry) => { Object.values(entry._chains)[1].chainKey.key = undefined },
+  'without skipped messages': (entry) => { for (const chain of Object.values(entry._chains)) chain.messageKeys = {} },
+  'with a pre-key that waits': (entry) => { entry.pendingPreKey = { signedKeyId: 5, baseKey: 'base', preKeyId: 9 } },
+  'with one that has no id': (entry) => { entry.pendingPreKey = { signedKeyId: 5, baseKey: 'base' } },
+  'with a negative zero': (entry) => { entry.indexInfo.closed = -0 },
+  'with empty texts': (entry) => { entry.currentRatchet.rootKey = '' }
+}
+
+for (const [form, change] of Object.entries(FORMS)) {
+  test(`a session written in a transaction is read as one that was not: ${form}`, () => {
+    const value = session(`${form} `.length)
+    change(Object.values(value._sessions)[0])
+    const bytes = written(value)
+    assert.deepEqual(bytes, encoded(value), 'the bytes')
+    const read = decode(bytes)
+    // JSON says what a session keeps: no undefined, no negative zero.
+    assert.deepStrictEqual(read, JSON.parse(JSON.stringify(value)))
+    mutateDeeply(read)
+    assert.deepStrictEqual(decode(bytes), JSON.parse(JSON.stringify(value)), 'again')
+  })
+}
+
 test('what a caller does to a session shows in no later read of the same bytes', () => {
   const bytes = encoded(session(1))
   for (let i = 0; i < 4; i++) {

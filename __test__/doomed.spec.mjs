@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { ambientCalls, handleCalls } from './helpers/calls.mjs'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, until, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { outcome, reasonOf, standing } from './helpers/standing.mjs'
 
 const SOON_MS = 10_000
 const LIMIT_MS = 40
@@ -117,11 +117,11 @@ for (const [name, [code, options, doom]] of Object.entries(DOOMS)) describe(`doo
   test('the first error stays: nothing that comes later replaces it', async t => {
     const account = (await open(t, options)).account()
     const held = await doom(t, account.keys, account)
-    const { error: first } = await outcome(held.tx.get('session', ['a']))
+    const first = reasonOf((await outcome(held.tx.get('session', ['a']))).error)
     await outcome(held.tx.set({ session: { a: 1 } }))
     await held.inside(() => outcome(account.keys.transaction(async () => {}, 'label')))
     await outcome(account.drop())
-    const { error: later } = await outcome(held.tx.get('session', ['a']))
+    const later = reasonOf((await outcome(held.tx.get('session', ['a']))).error)
     assert.equal(first.code, code)
     assert.equal(later, first)
     held.leave()
@@ -160,7 +160,7 @@ describe('an independent transaction and the one around it', () => {
     const { error: ofParent } = await outcome(parent.tx.get('session', ['x']))
     const { error: ofChild } = await outcome(child.tx.get('session', ['y']))
     assert.deepEqual([ofParent.code, ofParent.records, ofChild.code, ofChild.records], ['ERR_CASK_LOCK_TIMEOUT', RECORD('x'), 'ERR_CASK_LOCK_TIMEOUT', RECORD('y')])
-    assert.equal((await outcome(child.tx.get('session', ['a']))).error, ofChild)
+    assert.equal(reasonOf((await outcome(child.tx.get('session', ['a']))).error), ofChild)
     child.leave()
     assert.equal((await soon('the inner end', outcome(child.ended))).error, ofChild)
     parent.leave()

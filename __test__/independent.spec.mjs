@@ -295,9 +295,8 @@ inEveryPlace(place => {
 
     test('a rollback around one that has joined dooms it', async t => {
       const { cask, keys } = await openHere(t)
-      const [entered, go] = [gate(), gate()]
+      const [entered, go, tried] = [gate(), gate(), gate()]
       let child
-      let late
       await assert.rejects(keys.transaction(async tx => {
         await tx.set({ session: { a: 'outer' } })
         child = codeOf(tx.transaction(async inner => {
@@ -305,14 +304,14 @@ inEveryPlace(place => {
           await inner.get('session', ['a'])
           entered.open()
           await go.opened
-          late = await codeOf(inner.set({ session: { late: 1 } }))
+          tried.open(await codeOf(inner.set({ session: { late: 1 } })))
         }, undefined, INDEPENDENT))
         await entered.opened
         throw new Error('outer')
       }), /^Error: outer$/)
       assert.deepEqual(heldIn(cask), [])
       go.open()
-      assert.deepEqual([await child, late], Array(2).fill('ERR_CASK_TRANSACTION_ENDED'))
+      assert.deepEqual([await child, await tried.opened], Array(2).fill('ERR_CASK_TRANSACTION_ENDED'))
       assert.deepEqual(await recordsOf(keys, 'session'), [])
     })
 

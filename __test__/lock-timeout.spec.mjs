@@ -4,7 +4,7 @@ import { CaskError } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
 import { isPending, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { outcome, reasonOf, standing } from './helpers/standing.mjs'
 
 const SOON_MS = 10_000
 const LIMIT_MS = 40
@@ -69,7 +69,7 @@ describe('a wait for longer than lockTimeoutMs', () => {
           held.leave()
           await soon('the end', held.ended)
         } else {
-          assert.equal((await outcome(held.tx.get('session', ['mine']))).error, error)
+          assert.equal(reasonOf((await outcome(held.tx.get('session', ['mine']))).error), error)
           held.leave()
           assert.equal((await soon('the end', outcome(held.ended))).error, error)
         }

@@ -262,4 +262,5 @@ function storeOf(cask) {
   return cask[BRAND]
 }
 
-module.exports = { CaskState, makeCask, isCask, storeOf, checkAccountName }
+// `findStack` is here so that it lives as long as this load does.
+module.exports = { findStack, CaskState, makeCask, isCask, storeOf, checkAccountName }

@@ -37,9 +37,10 @@ const SHARED = Symbol.for('baileys-cask.v0')
 const shared = (/** @type {any} */ (AsyncLocalStorage)[SHARED] ??= {
   storage: new AsyncLocalStorage(),
   states: new Map(),
-  statesByCask: new WeakMap(),
-  loads: new Set()
+  statesByCask: new WeakMap()
 })
+// Another version may have made it, and may not know of this.
+shared.loads ??= new Set()
 
 /**
  * Runs `work` inside a transaction, or outside of all.

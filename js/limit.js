@@ -28,7 +28,11 @@ function limit(transaction, { signal, timeoutMs }) {
   signal?.addEventListener('abort', abort, { once: true })
   return () => {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+    try {
+      signal?.removeEventListener('abort', abort)
+    } catch {
+      // A signal of somebody's own; what it does is not to keep the transaction from ending.
+    }
   }
 }
 

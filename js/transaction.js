@@ -49,6 +49,8 @@ class TransactionState {
     this.waitingSince = 0
     /** How many transactions run directly inside it, on whatever account. */
     this.inner = 0
+    /** How many of them have held locks, as seen by the last look. */
+    this.innerHolders = 0
     /** How many calls it has made. */
     this.calls = 0
     this.callsSeen = 0
@@ -69,6 +71,8 @@ class TransactionState {
     this.inside = undefined
     /** What waits for its end beside its cask: the transaction of its account around it. @type {Running | undefined} */
     this.outside = undefined
+    /** Whether its cask waits for its end before it closes: not where it is doomed and only its work is left. */
+    this.isCounted = false
     /** The one that counts it as running inside. @type {TransactionState | undefined} */
     this.countedBy = undefined
     /** Its place among those that are watched. */
@@ -292,6 +296,8 @@ class TransactionState {
     // While it waits for the locks of its commit only the core knows whether it has begun to write.
     if (this.phase === 'preparing' && !isNew) return false
     this.doomedBy = error
+    this.#uncounted()
+    if (this.inner > 0) for (const transaction of this.#insiders()) transaction.#uncounted()
     publish(channels.doomed, () => ({ ...this.describe(), code: error.code, error }))
     return true
   }
@@ -312,8 +318,22 @@ class TransactionState {
    * @param {any} error
    */
   #giveUpInner(error) {
-    if (this.inner === 0) return
-    for (const transaction of live()) if (transaction !== this && transaction.heir() === this) transaction.giveUp(error)
+    if (this.inner > 0) for (const transaction of this.#insiders()) transaction.giveUp(error)
+  }
+
+  /** What runs inside it and would leave its writes to it. */
+  #insiders() {
+    return live().filter((transaction) => {
+      for (let heir = transaction.heir(); heir; heir = heir.heir()) if (heir === this) return true
+      return false
+    })
+  }
+
+  /** Its cask waits for it no more. */
+  #uncounted() {
+    if (!this.isCounted) return
+    this.isCounted = false
+    this.account.cask.running.end()
   }
 
   /**
@@ -323,12 +343,16 @@ class TransactionState {
    */
   async saveCreds(creds, called) {
     this.called = called
+    const { running } = this.account.cask
+    running.begin()
     try {
       await this.records.saveCreds(creds)
     } catch (error) {
       // It is no call of the transaction; but who waits through it may have been a deadlock's victim.
       if (error instanceof CaskError) this.#heed(this, error)
       throw error
+    } finally {
+      running.end()
     }
   }
 
@@ -411,6 +435,7 @@ class TransactionState {
     const { around } = this
     // Whoever waits for the end does not wait for the promise itself: a failure that nobody handles must show.
     this.account.cask.running.begin()
+    this.isCounted = true
     if (around) {
       around.inner++
       around.calls++
@@ -557,16 +582,19 @@ class TransactionState {
   #forget() {
     if (!this.isWatched) return
     unwatch(this)
-    this.unlimit()
-    this.account.cask.running.end()
+    this.#uncounted()
     this.outside?.end()
     if (this.countedBy) {
       this.countedBy.inner--
+      if (this.since !== 0) this.countedBy.innerHolders--
       this.countedBy.calls++
     }
+    const { unlimit } = this
     this.countedBy = this.outside = this.stack = undefined
     this.called = TransactionState
     this.resolve = this.reject = this.unlimit = ignore
+    // Last, since it calls the signal, which may be somebody's own.
+    unlimit()
   }
 
   /** Whether an independent transaction commits with the one around it, because it has touched what is staged there. */

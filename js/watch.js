@@ -128,10 +128,15 @@ function look() {
  * @returns {boolean} whether it has held any
  */
 function count(transaction, now, late) {
+  // A call inside it is one of its own. What is inside is younger, and its turn comes first.
+  const hasCalled = transaction.calls !== transaction.callsSeen
+  transaction.callsSeen = transaction.calls
+  if (hasCalled) for (let outer = transaction.outer(); outer; outer = outer.outer()) outer.calls++
   if (transaction.since === 0) {
     const heldMs = transaction.doomedBy ? 0 : binding.heldMs(port, transaction.handle)
     if (heldMs < 0) return false
     transaction.since = transaction.heldSince = transaction.idleSince = transaction.lookedAt = now - heldMs
+    if (transaction.countedBy) transaction.countedBy.innerHolders++
   }
   if (transaction.waiting > 0) {
     transaction.uncount(now)
@@ -139,11 +144,8 @@ function count(transaction, now, late) {
     transaction.heldSince += Math.min(late, now - transaction.heldSince)
     transaction.idleSince += Math.min(late, now - transaction.idleSince)
   }
-  // What runs inside has a clock of its own.
-  if (transaction.inner > 0 || transaction.calls !== transaction.callsSeen) {
-    transaction.callsSeen = transaction.calls
-    transaction.idleSince = now
-  }
+  // What runs inside and holds locks has a clock of its own.
+  if (transaction.innerHolders > 0 || hasCalled) transaction.idleSince = now
   transaction.lookedAt = now
   return true
 }

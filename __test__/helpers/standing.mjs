@@ -28,3 +28,9 @@ export async function standing(t, begin, first = async () => {}) {
 export function outcome(promise) {
   return promise.then(value => ({ value }), error => ({ error }))
 }
+
+/** What doomed a transaction, as one of its later calls tells it: itself, or as the cause of a refusal that is not to be retried. */
+export function reasonOf(error) {
+  if (error.retryable) throw new Error('a call of a doomed transaction would be retried for ever', { cause: error })
+  return error.cause?.code === error.code ? error.cause : error
+}

@@ -5,7 +5,7 @@ import { detached } from 'baileys-cask'
 import { collect, inEveryPlace, open } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { codeOf, standing } from './helpers/locks.mjs'
+import { codeOf, retried, standing } from './helpers/locks.mjs'
 import { startWorker } from './helpers/remote.mjs'
 
 const SOON_MS = 5000
@@ -254,6 +254,53 @@ inEveryPlace(place => {
     assert.ok(codes.includes('ERR_CASK_LOCK_TIMEOUT') && !codes.includes(DEADLOCK), codes.join())
   })
 
+  // Such a child frees its locks when it ends, which would open the circle. To wait for that is no way out: it may yet join, and then the
+  // circle would be closed with nobody beginning to wait.
+  describe('what is seen as one, though it might have opened', () => {
+    const oneIsRefused = async (parent, stranger, again) => {
+      assert.deepEqual(await within(SOON_MS, 'both', Promise.all([parent, codeOf(stranger.ended)])), ['ended', DEADLOCK])
+      assert.equal(await within(SOON_MS, 'a retry', retried(again)), 0)
+    }
+
+    test('through an independent child, for which a stranger waits, while the parent waits for that one', async t => {
+      const { keys } = await openHere(t)
+      const stranger = standing(work => keys.transaction(work, 'stranger'), read('session', 'b'), read('session', 'a'))
+      await stranger.entered
+      const child = gate()
+      const held = gate()
+      const parent = codeOf(keys.transaction(async tx => {
+        const independent = tx.transaction(async inner => { await inner.set({ session: { a: 1 } }); held.open(); await child.opened }, 'child', { nested: 'independent' })
+        await held.opened
+        const own = tx.get('session', ['b'])
+        await turns()
+        stranger.leave()
+        await turns()
+        child.open()
+        await Promise.all([independent, own])
+      }, 'parent'))
+      await oneIsRefused(parent, stranger, () => keys.transaction(async tx => { await tx.get('session', ['b']); await tx.get('session', ['a']) }, 'stranger'))
+    })
+
+    test('through a transaction of another account inside, for which a stranger waits, while the one around it waits for that one', async t => {
+      const { cask } = await openHere(t)
+      const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
+      const stranger = standing(work => a.transaction(work, 'stranger'), read('session', 'x'), () => b.transaction(read('session', 'x')))
+      await stranger.entered
+      const [held, inside] = [gate(), gate()]
+      const outer = codeOf(a.transaction(async tx => {
+        const other = b.transaction(async inner => { await inner.get('session', ['x']); held.open(); await inside.opened })
+        await held.opened
+        const own = tx.get('session', ['x'])
+        await turns()
+        stranger.leave()
+        await turns()
+        inside.open()
+        await Promise.all([other, own])
+      }, 'outer'))
+      await oneIsRefused(outer, stranger, () => a.transaction(async tx => { await tx.get('session', ['x']); await b.transaction(read('session', 'x')) }, 'stranger'))
+    })
+  })
+
   describe('what is none', () => {
     test('waiting in one order, however many', async t => {
       const { keys } = await openHere(t)
@@ -292,45 +339,6 @@ inEveryPlace(place => {
       await turns()
       holder.leave()
       assert.deepEqual(await within(SOON_MS, 'all', Promise.all([codeOf(holder.ended), codeOf(behind.ended), ahead])), ['ended', 'ended', 'ended'])
-    })
-
-    // What an independent child holds alone is free when it ends, and it waits for nobody.
-    test('one that waits for an independent child, while the parent waits for that one', async t => {
-      const { keys } = await openHere(t)
-      const stranger = standing(work => keys.transaction(work, 'stranger'), read('session', 'b'), read('session', 'a'))
-      await stranger.entered
-      const child = gate()
-      const held = gate()
-      const parent = codeOf(keys.transaction(async tx => {
-        const independent = tx.transaction(async inner => { await inner.set({ session: { a: 1 } }); held.open(); await child.opened }, 'child', { nested: 'independent' })
-        await held.opened
-        const own = tx.get('session', ['b'])
-        await turns()
-        stranger.leave()
-        await turns()
-        child.open()
-        await Promise.all([independent, own])
-      }, 'parent'))
-      assert.deepEqual(await within(SOON_MS, 'both', Promise.all([parent, codeOf(stranger.ended)])), ['ended', 'ended'])
-    })
-
-    test('one that waits for a transaction of another account inside, while the one around it waits for that one', async t => {
-      const { cask } = await openHere(t)
-      const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-      const stranger = standing(work => a.transaction(work, 'stranger'), read('session', 'x'), () => b.transaction(read('session', 'x')))
-      await stranger.entered
-      const [held, inside] = [gate(), gate()]
-      const outer = codeOf(a.transaction(async tx => {
-        const other = b.transaction(async inner => { await inner.get('session', ['x']); held.open(); await inside.opened })
-        await held.opened
-        const own = tx.get('session', ['x'])
-        await turns()
-        stranger.leave()
-        await turns()
-        inside.open()
-        await Promise.all([other, own])
-      }, 'outer'))
-      assert.deepEqual(await within(SOON_MS, 'both', Promise.all([outer, codeOf(stranger.ended)])), ['ended', 'ended'])
     })
 
     test('a child that waits for its sibling, and a stranger that waits for both', async t => {

@@ -172,6 +172,7 @@ describe(`a cask shows no anomaly, from seed ${FIRST_SEED}`, () => {
       for (let seed = FIRST_SEED; seed < last; seed++) {
         const cask = await open(t, optionsFor(seed, path))
         expectNone(seed, await run(seed, accountsOf(cask)), seen)
+        assert.deepEqual(cask.locks(), [], `seed ${seed}`)
         await cask.close()
       }
       if (SEEDS >= 40) assertVaried(seen)

@@ -111,16 +111,22 @@ class Forest {
     }
   }
 
-  /** An independent one that saw what is staged around it had joined, also where its end was to tell. */
+  /** An independent one that saw what is staged around it had joined, with all between, also where its end was to tell. */
   #settleJoined(transactions) {
     for (const level of transactions) {
-      if (level.status !== 'unknown' || level.nested !== 'independent') continue
-      const sawStaged = transactions.some(({ operations, ...inner }) => this.#isWithin(this.#levels.get(inner.id), level) && operations.some(({ kind, value }) => {
+      for (const { kind, value } of level.operations) {
         const writer = kind === 'read' && this.writes.get(shown(value))?.level
-        return writer && writer !== level && this.#isWithin(writer, this.rootOf(this.parentOf(level))) && !this.#isWithin(writer, level)
-      }))
-      if (sawStaged) Object.assign(level, { nested: 'join', wasIndependent: true })
+        if (writer) this.#joinAround(level, writer)
+      }
     }
+  }
+
+  #joinAround(level, writer) {
+    const between = []
+    let at = level
+    for (; at && !this.#isWithin(writer, at); at = this.parentOf(at)) between.push(at)
+    if (!at) return
+    for (const one of between) if (one.status === 'unknown' && one.nested === 'independent') Object.assign(one, { nested: 'join', wasIndependent: true })
   }
 
   /** What nobody was told the outcome of has happened if somebody saw it, and need not have if nobody did. */

@@ -128,6 +128,13 @@ export const CLEAN = {
     b reads x a1
     b writes x a1 b1
     b commits`,
+  'independent children that had joined when all ended at once': `
+    p begins
+    p writes x p1
+    c begins in p, independent
+    d begins in c, independent
+    d reads x p1
+    q gets x`,
   'an unknown outcome that nobody saw': `
     a begins
     a writes x a1

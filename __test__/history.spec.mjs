@@ -108,6 +108,9 @@ describe('the workload', () => {
     'a doomed transaction still writes': ['G1a', 'late call'],
     'a list takes no lock': ['non-repeatable read'],
     'a commit waits for nothing inside': ['lost update'],
+    'labels lock nobody': ['lost update'],
+    'saveCreds joins what is around it': ['strict serializability'],
+    'a doomed transaction still reads': ['read your writes', 'non-repeatable read'],
   }
   for (const fault of FAULTS) {
     test(`shows ${SHOWS[fault].join(' and ')} where ${fault}`, async () => {

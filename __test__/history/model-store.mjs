@@ -10,6 +10,7 @@ export const FAULTS = [
   'a failed child leaves its writes', 'a joined child commits at once', 'an independent child reads what is staged', 'a commit comes in pieces',
   'plain reads see what is staged', 'plain reads are late', 'own writes are not seen', 'a commit is lost', 'a plain set waits for nobody',
   'a doomed transaction commits', 'a doomed transaction still writes', 'a list takes no lock', 'a commit waits for nothing inside',
+  'labels lock nobody', 'saveCreds joins what is around it', 'a doomed transaction still reads',
 ]
 
 const SHARED_READS = new Set(['lid-mapping', 'device-list', 'identity-key', 'app-state-sync-key'])
@@ -101,6 +102,9 @@ class Level {
 
   async #get(family, ids) {
     const { faults, committed } = this.account
+    if (this.#doomed && faults.has('a doomed transaction still reads')) {
+      return Object.fromEntries(ids.map(id => [id, committed.get(keyOf(family, id))]).filter(([, value]) => value))
+    }
     this.check()
     const mode = SHARED_READS.has(family) ? 'shared' : 'exclusive'
     if (!this.isolated && !faults.has('reads take no locks')) for (const id of [...ids].sort()) await this.lock(inAll([[keyOf(family, id), mode]]))
@@ -270,7 +274,7 @@ class Account {
     const run = async () => {
       if (options.signal?.aborted) abort()
       level.check()
-      if (label !== undefined) await level.lock([[JSON.stringify(['label', label]), 'exclusive']])
+      if (label !== undefined && !this.faults.has('labels lock nobody')) await level.lock([[JSON.stringify(['label', label]), 'exclusive']])
       for (const { type, id } of records) await level.lock([[keyOf(type, id), 'exclusive']])
       level.check()
       level.works = true
@@ -356,6 +360,7 @@ class Account {
   }
 
   saveCreds = async creds => {
+    if (this.faults.has('saveCreds joins what is around it') && this.level()) return this.level().setCreds(creds)
     for (let at = this.level(); at; at = at.outer) if (at.staged.has(CREDS)) return void at.staged.set(CREDS, creds)
     await this.plainSet([[CREDS, creds]])
   }

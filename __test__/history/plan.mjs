@@ -74,7 +74,7 @@ class Planner {
     const step = { account: this.account(), pause: this.pause() }
     switch (kind) {
       case 'transaction':
-        return { ...step, ...this.random.chance(this.on('isolation', 0.08)) ? this.alone(1) : this.transaction(2), retries: 2 }
+        return { ...step, ...this.random.chance(this.on('isolation', 0.15)) ? this.alone(1) : this.transaction(2), retries: 2 }
       case 'get':
         return this.random.chance(0.5) ? { ...step, ...this.readOutside() } : { ...step, ...this.read(), ids: IDS, times: this.random.between(2, 8) }
       case 'set':

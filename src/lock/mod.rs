@@ -118,7 +118,8 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         })
     }
 
-    /// Takes a lock, or queues for it. What the owner holds already, in this mode or a stronger one, it is given again.
+    /// Takes a lock, or queues for it. What the owner holds already, in this mode or a stronger one, it is given again, but behind
+    /// what runs inside it and has taken the lock since.
     ///
     /// `callback` is made only where the owner has to wait, inside the mutex: it must not call the manager.
     pub fn acquire(

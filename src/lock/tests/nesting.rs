@@ -69,3 +69,14 @@ fn a_parent_waits_for_the_child_that_holds_a_lock() {
     bench.end(child);
     assert_eq!(bench.granted(), [outer]);
 }
+
+#[test]
+fn a_parent_waits_for_the_child_that_holds_a_lock_of_its_own() {
+    let bench = Bench::default();
+    let outer = bench.owner();
+    let child = bench.inside(outer);
+    assert_eq!((bench.write(outer, "a"), bench.write(child, "a")), (Got::Now, Got::Now));
+    assert_eq!((bench.read(outer, "a"), bench.write(outer, "a")), (Got::Later, Got::Later));
+    bench.end(child);
+    assert_eq!(bench.granted(), [outer, outer]);
+}

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import { open } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { newPath } from './helpers/folders.mjs'
-import { gate, within } from './helpers/gate.mjs'
+import { gate, isPending, within } from './helpers/gate.mjs'
 import { baileysStore } from './history/baileys-store.mjs'
 import { check, namesOf } from './history/checker.mjs'
 import { assertHappened, expectNone } from './history/expect.mjs'
@@ -221,6 +221,29 @@ describe(`a cask shows no anomaly, from seed ${FIRST_SEED}`, () => {
 })
 
 describe('what histories have shown', () => {
+  test('a call on a record that a running child has written waits for the child, also where it was locked before', async t => {
+    const cask = await open(t)
+    const { keys } = cask.account('a')
+    await keys.transaction(async outer => {
+      await outer.set({ session: { x: { by: 'outer' } } })
+      const [isWritten, goesOn] = [gate(), gate()]
+      const child = outer.transaction(async inner => {
+        await inner.set({ session: { x: { by: 'inner' } } })
+        isWritten.open()
+        await goesOn.opened
+      })
+      await isWritten.opened
+      const read = outer.get('session', ['x'])
+      const write = outer.set({ session: { x: { by: 'outer again' } } })
+      const [readWaits, writeWaits] = [await isPending(read), await isPending(write)]
+      goesOn.open()
+      await child
+      assert.deepEqual([readWaits, writeWaits, await read], [true, true, { x: { by: 'inner' } }])
+      await write
+    })
+    assert.deepEqual(await keys.get('session', ['x']), { x: { by: 'outer again' } })
+  })
+
   test('a list inside a transaction that is given up ends with it, and shows nothing from after that', async t => {
     const cask = await open(t)
     const { keys } = cask.account('a')

@@ -47,7 +47,15 @@ fn who_comes_first_is_served_first() {
             .map(|_| {
                 start(world, |world| {
                     let owner = world.begin(None, 0, false);
-                    assert_eq!(world.acquire(owner, &[(Key::Label(0), Mode::Exclusive)]), Ok(()));
+                    let before = world.arrived.lock().unwrap().clone();
+                    match world.ask(owner, &[(Key::Label(0), Mode::Exclusive)]) {
+                        (Acquired::Now, _) => {
+                            let entered = world.entered.lock().unwrap();
+                            assert!(before.iter().all(|other| entered.contains(other)), "let in before those who waited");
+                        }
+                        (Acquired::Later(_), inbox) => assert_eq!(inbox.wait(), Ok(())),
+                        (refused, _) => panic!("{refused:?}"),
+                    }
                     world.entered.lock().unwrap().push(owner);
                     world.end(owner, false);
                     let entered = world.entered.lock().unwrap();

@@ -4,14 +4,15 @@
 
 mod common;
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
 use baileys_cask::backend::file::fs::OsFs;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use baileys_cask::backend::memory::MemoryBackend;
-use baileys_cask::backend::{Backend, Completion};
+use baileys_cask::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use baileys_cask::error::{Error, ErrorKind, Result};
 use baileys_cask::lock::Limits;
 use baileys_cask::record::Op;
@@ -335,4 +336,72 @@ fn a_big_batch_that_has_to_wait_holds_up_nobody_else_of_its_family_and_is_applie
         assert_eq!((committed(&store, &account, "7"), committed(&store, &account, "4999")), (9, 9), "{name}");
         assert_idle(name, &store);
     }
+}
+
+type Hook = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+/// A backend in memory that does something else in the middle of its next read.
+#[derive(Default)]
+struct Interrupted {
+    records: MemoryBackend,
+    hook: Hook,
+}
+
+impl Debug for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interrupted").finish_non_exhaustive()
+    }
+}
+
+impl Backend for Interrupted {
+    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        let hook = self.hook.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        self.records.get(account, keys, sink)
+    }
+
+    fn apply(&self, batch: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        self.records.apply(batch, completion)
+    }
+
+    fn apply_at_once(&self, batch: Batch<'_>) -> Option<Result<()>> {
+        self.records.apply_at_once(batch)
+    }
+
+    fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.records.keys(account, prefix, sink)
+    }
+
+    fn accounts(&self) -> Result<Vec<String>> {
+        self.records.accounts()
+    }
+
+    fn flush(&self, completion: Completion) {
+        self.records.flush(completion);
+    }
+
+    fn close(&self) -> Result<()> {
+        self.records.close()
+    }
+}
+
+#[test]
+fn a_read_that_is_under_way_when_its_transaction_is_doomed_shows_nothing_from_after_that() {
+    let backend = Arc::new(Interrupted::default());
+    let store = Arc::new(Store::new(None, Arc::clone(&backend) as Arc<dyn Backend>));
+    let account = store.account("a").unwrap();
+    let set = |n| ended(|completion| store.set(&account, &put(&[("n", n)]), 0, Limits::default(), completion));
+    set(1).unwrap();
+    let transaction = begin(&store, &account, None, Settings::default()).unwrap();
+    assert_eq!(read(&transaction, &["n"]).unwrap(), [1]);
+    let (doomed, writer, other) = (Arc::clone(&transaction), Arc::clone(&store), Arc::clone(&account));
+    *backend.hook.lock().unwrap() = Some(Box::new(move || {
+        // As another thread does that closes a circle of waits: the locks are free, and who waited for them goes on.
+        assert!(doomed.doom(Error::new(ErrorKind::Deadlock, "the victim")));
+        ended(|completion| writer.set(&other, &put(&[("n", 2)]), 0, Limits::default(), completion)).unwrap();
+    }));
+    let seen = read(&transaction, &["n"]);
+    assert_eq!(seen.unwrap_err().kind(), ErrorKind::Deadlock);
 }

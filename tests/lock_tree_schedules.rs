@@ -27,8 +27,10 @@ fn every_deadlock_is_found_and_only_real_ones() {
                     going = world.acquire(inner, &[(any_key(), any_mode())]).is_ok();
                     world.end(inner, going && thread_rng().gen_bool(0.7));
                 }
-                if going {
+                if going && thread_rng().gen_bool(0.7) {
                     let _ = world.acquire(outer, &[(any_key(), any_mode()), (any_key(), any_mode())]);
+                } else if going {
+                    let _ = world.acquire_together(outer, (0..3).map(|_| any_key()).collect());
                 }
                 world.end(outer, false);
             }

@@ -45,6 +45,7 @@ impl<T> Section<T> for Watched<T> {
 pub enum Call {
     Begin(Begin, OwnerId),
     Acquire(OwnerId, Vec<(Key, Mode)>, Option<u64>, Acquired<Key>, usize),
+    Together(OwnerId, Vec<Key>, Acquired<Key>, usize),
     All(Vec<Key>, (OwnerId, Acquired<Key>), usize),
     End(OwnerId, bool),
     Doom(OwnerId),
@@ -167,6 +168,18 @@ impl World {
         }
     }
 
+    /// Takes all together for an owner that may hold others.
+    pub fn acquire_together(&self, owner: OwnerId, keys: Vec<Key>) -> Outcome {
+        let (number, inbox) = self.inbox();
+        let got = self.locks.acquire_together(owner, keys.clone(), Limits::default(), || Self::tell(&inbox));
+        self.note(Call::Together(owner, keys, got.clone(), number));
+        match got {
+            Acquired::Now => Ok(()),
+            Acquired::Refused(refusal) => Err(refusal),
+            Acquired::Later(_) => inbox.wait(),
+        }
+    }
+
     pub fn acquire_all(&self, keys: Vec<Key>) -> (OwnerId, Outcome) {
         let (number, inbox) = self.inbox();
         let got = self.locks.acquire_all(0, keys.clone(), Limits::default(), |_| Self::tell(&inbox));
@@ -262,6 +275,12 @@ impl World {
                     ordered.sort_by_key(|(key, mode)| (*key, std::cmp::Reverse(*mode)));
                     ordered.dedup_by_key(|(key, _)| *key);
                     let expected = reference.acquire(owner, &ordered, RefLimits { deadline, token: 0 });
+                    Self::compare(got, expected, number, &owners, &mut waits, &mut numbers);
+                }
+                Call::Together(owner, mut keys, got, number) => {
+                    keys.sort();
+                    keys.dedup();
+                    let expected = reference.acquire_together(place(owner, &owners), &keys, RefLimits::default());
                     Self::compare(got, expected, number, &owners, &mut waits, &mut numbers);
                 }
                 Call::All(mut keys, (owner, got), number) => {

@@ -268,9 +268,9 @@ export class Client {
     }
   }
 
-  /** Commits at once, whatever becomes of the transaction around it; where creds wait for the end of one around, it takes their place. */
+  /** Commits at once, whatever becomes of the transaction around it; unless creds wait there for the end, and then it is another matter. */
   async #saveCredsInside(step, scope) {
-    for (let at = scope; at; at = at.parent) if (at.credsStaged) return this.#writeCreds(at.level, scope.account, this.#accounts[scope.account].saveCreds)
+    for (let at = scope; at; at = at.parent) if (at.credsStaged) return
     await this.#plain(step, saved => this.#writeCreds(saved, scope.account, this.#accounts[scope.account].saveCreds), {
       parent: scope.level.id, nested: 'independent', isExpected: error => isExpected(error, scope),
     })

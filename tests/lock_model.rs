@@ -1,5 +1,8 @@
 //! Random histories: the lock manager against a plain statement of its rules, and both against a search for an order in which all
 //! can end.
+//!
+//! `LOCK_CASES` sets how many histories of each kind are tried. `common_lock/SEEDED.md` lists the bugs that were put into the manager to see
+//! each rule's test fail.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

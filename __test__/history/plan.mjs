@@ -48,7 +48,7 @@ class Planner {
   }
 
   pause() {
-    return this.random.weighted({ none: 3, microtask: 6, turn: 6, turns: 2, timer: 0.6, hang: this.limits ? 0.1 : 0 })
+    return this.random.weighted({ none: 3, microtask: 6, turn: 6, turns: 2, timer: 0.6, hang: this.limits ? 0.3 : 0 })
   }
 
   account() {

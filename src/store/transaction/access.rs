@@ -143,7 +143,10 @@ impl Transaction {
             self.join_where(|staged| keys.iter().any(|key| staged.look_up(key) != Seen::NotTouched));
             self.check_line()?;
         }
-        self.read_through(keys, sink, committed)
+        let complete = self.read_through(keys, sink, committed)?;
+        // Another thread may have doomed it meanwhile. Then its locks were free, and what was read may have come after.
+        self.check_line()?;
+        Ok(complete)
     }
 
     /// Reads without taking part: no locks, and what is staged around is seen without joining it.
@@ -339,6 +342,8 @@ impl Transaction {
             if !seen.contains_key(key) {
                 sink(key);
             }
-        })
+        })?;
+        // As after every read.
+        self.check_line()
     }
 }

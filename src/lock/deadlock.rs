@@ -99,7 +99,7 @@ impl<K: LockKey> Table<K> {
     ///
     /// Circles are opened by turning soft edges round, deadlocks by refusing a wait: another one's is refused here.
     pub(super) fn put_in_order(&mut self, owner: u32, new_wait: u32) -> Option<Refusal<K>> {
-        while self.may_be_waited_for(owner) {
+        while self.may_be_waited_for(owner, new_wait) {
             let graph = self.graph(owner);
             let ahead = reach(&graph, owner, Edge::is_hard);
             if ahead.iter().any(|at| graph.get(at).into_iter().flatten().any(|edge| edge.is_hard() && edge.to == owner)) {
@@ -120,15 +120,36 @@ impl<K: LockKey> Table<K> {
     }
 
     /// Whether anyone can wait for this owner or one around it: a cheap look before the graph is made.
-    fn may_be_waited_for(&self, owner: u32) -> bool {
-        let Some(root) = self.owners.get(owner).map(|owner| owner.root) else { return false };
-        let mut waits = 0;
-        self.family(root).into_iter().filter_map(|at| self.owners.get(at)).any(|member| {
-            waits += member.waits.len();
-            waits > 1
-                || (self.has_enclosing() && !member.held.is_empty())
-                || member.held.iter().any(|at| self.entries.get(*at).is_some_and(|entry| !entry.queue.is_empty()))
-        })
+    ///
+    /// Who waits for something that a member of its tree holds, or waits for first, waits for one around this owner if it is a
+    /// stranger, and maybe if it is a relative. A sibling does so only where the member runs inside this owner: else the two have the
+    /// same owners around them. So a long line of siblings is no reason to make a graph for each of them.
+    fn may_be_waited_for(&self, owner: u32, new_wait: u32) -> bool {
+        let Some(found) = self.owners.get(owner) else { return false };
+        let mut seen = HashSet::new();
+        for member in self.family(found.root) {
+            let Some(state) = self.owners.get(member) else { continue };
+            let waits = state.waits.iter().filter(|wait| **wait != new_wait).filter_map(|wait| self.waits.get(*wait));
+            for entry in state.held.iter().chain(waits.flat_map(|wait| &wait.at)) {
+                if self.has_enclosing() {
+                    return true;
+                }
+                let is_inside = is_within(&self.owners, member, owner);
+                if !is_inside && !seen.insert(*entry) {
+                    continue;
+                }
+                let waits_for_it = |wait: &u32| {
+                    let waiting = self.waits.get(*wait).and_then(|wait| self.owners.get(wait.owner));
+                    *wait != new_wait
+                        && waiting
+                            .is_some_and(|waiting| is_inside || waiting.root != found.root || waiting.parent != found.parent)
+                };
+                if self.entries.get(*entry).is_some_and(|entry| entry.queue.iter().any(waits_for_it)) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn graph(&self, start: u32) -> Graph {

@@ -133,10 +133,11 @@ impl<K: LockKey> Table<K> {
         let place = queue.partition_point(|other| self.waits.get(*other).is_some_and(|other| other.arrival < mine.arrival));
         let last = *queue.get(place.checked_sub(1)?)?;
         let found = self.waits.get(last).filter(|found| found.mode == Mode::Exclusive)?;
-        // An outermost owner waits for all that came before. It must be one that stands in the way: nobody waits behind an owner
-        // around it.
-        let outermost = self.owners.get(found.owner)?.parent.is_none();
-        (outermost && !is_within(&self.owners, mine.owner, found.owner)).then_some(last)
+        // An outermost owner waits for all that came before, and a sibling for all for which this one does. It must be one that
+        // stands in the way: nobody waits behind an owner around it.
+        let parent = self.owners.get(found.owner)?.parent;
+        let waits_for_all = parent.is_none() || parent == self.owners.get(mine.owner)?.parent;
+        (waits_for_all && !is_within(&self.owners, mine.owner, found.owner)).then_some(last)
     }
 
     /// Whether `one` is to be granted before `other`, which then has to wait for its end.

@@ -369,7 +369,7 @@ fn cases(default: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(500))]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn histories_of_records_and_labels_follow_the_rules(history in steps(false)) {

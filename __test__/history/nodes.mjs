@@ -105,10 +105,18 @@ class Forest {
 
   /** An independent one that went on after the one around it had failed has joined what is around that one. */
   #leaveFailed(transactions) {
-    for (const level of transactions) {
-      const wentOn = outer => outer?.status === 'aborted' && level.operations.some(({ begin, refused }) => !refused && begin > outer.end)
-      while (level.wasIndependent && wentOn(this.parentOf(level))) level.parent = this.parentOf(level).parent
-    }
+    for (const level of transactions) while (level.wasIndependent && this.#outlived(level, this.parentOf(level))) level.parent = this.parentOf(level).parent
+  }
+
+  #outlived(level, outer) {
+    if (outer?.status !== 'aborted') return false
+    return level.operations.some(({ kind, value, begin, end, refused }) => {
+      if (refused || end < outer.end) return false
+      if (begin > outer.end) return true
+      // One that was under way: it tells by what it saw.
+      const writer = kind === 'read' ? this.writes.get(shown(value))?.level : undefined
+      return writer !== undefined && !this.#isInside(writer, outer) && this.#isInside(writer, this.parentOf(outer) ?? outer)
+    })
   }
 
   /** An independent one that saw what is staged around it had joined, with all between, also where its end was to tell. */

@@ -235,7 +235,7 @@ class RecordAccess {
    */
   list(family, called = this.list) {
     // The lock of the family covers its records.
-    const records = this.transaction === 0 ? this : this.aside()
+    const records = this.transaction === 0 ? this : new RecordAccess(-this.account, -this.transaction, this.hooks, this.caller)
     const read = (/** @type {string} */ id) => this.caller.call(() => records.get(family, [id]), called)
     return later(this.caller.call(() => this.ids(family), called), async function* (ids) {
       // One at a time: what is removed or changed while the walk stands at another record counts.

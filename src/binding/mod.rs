@@ -201,7 +201,7 @@ pub fn flush(port: u32, cask: i32, ticket: u32) -> i32 {
 /// where `copyOverflow` takes it from when the ticket has been settled.
 ///
 /// A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
-/// takes no part.
+/// takes no part, or, with the account's handle negative too, takes part without locks of its own.
 #[napi(catch_unwind)]
 pub fn get(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
     run(port, |port| {

@@ -81,6 +81,13 @@ pub(super) fn get(port: &Port, account: i32, transaction: i32, request: &[u8], m
         };
     }
     let open = port.transaction(transaction.abs())?;
+    if transaction < 0 && account < 0 {
+        return if open.transaction.get_at_once(keys, &mut sink)? {
+            Ok(reply.finish(port))
+        } else {
+            in_background(port, request.to_vec(), ticket, move |keys, sink| open.transaction.get(keys, sink))
+        };
+    }
     if transaction < 0 {
         return if open.transaction.peek(keys, &mut sink, true)? {
             Ok(reply.finish(port))

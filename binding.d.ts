@@ -63,7 +63,7 @@ export declare function flush(port: number, cask: number, ticket: number): numbe
  * where `copyOverflow` takes it from when the ticket has been settled.
  *
  * A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
- * takes no part.
+ * takes no part, or, with the account's handle negative too, takes part without locks of its own.
  */
 export declare function get(port: number, account: number, transaction: number, length: number, ticket: number): number
 

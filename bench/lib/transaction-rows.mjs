@@ -9,14 +9,10 @@ const FILL_BATCH = 250
  * sessions are put there first. `check` fails where an update was lost. `others` is how many records of the kind there are already.
  */
 export const makeTransactions = async (keys, ids, same, others = 0) => {
-  const states = await sessionStates()
+  const states = await Promise.all(ids.map((_, at) => sessionStates(others + at)))
   const labels = ids.map(id => `${id}@lid`)
-  // Records with states of one session are not at the same one: else what one has read were read again from the next.
-  const turns = Uint32Array.from(ids, (_, at) => (others + at) / states.length)
-  const stateOf = at => {
-    const ofSession = states[(others + at) % states.length]
-    return ofSession[turns[at] % ofSession.length]
-  }
+  const turns = new Uint32Array(ids.length)
+  const stateOf = at => states[at][turns[at] % states[at].length]
   for (let first = 0; first < ids.length; first += FILL_BATCH) {
     const batch = ids.slice(first, first + FILL_BATCH).map((id, i) => [id, stateOf(first + i)])
     await keys.set({ session: Object.fromEntries(batch) })

@@ -7,21 +7,26 @@ const { SessionReader } = require('./session-reader.js')
 /** @typedef {string | number | undefined} Field */
 
 /** A power of two. */
-const SLOTS = 1024
+const SLOTS = 4096
 /** Encoded sessions below this size are none of libsignal's. */
 const SHORTEST = 64
 /** Encoded sessions beyond this size are decoded anew each time. */
 const LONGEST = 16 * 1024
 /** Encoded bytes remembered in all; what is kept of them takes about five times as much. */
-const BUDGET = 1024 * 1024
+const BUDGET = 2 * 1024 * 1024
 /** Where in the texts the slot is taken from: characters of the first session's key, which are random and stay when its ratchets turn. */
 const PROBE = 10
 
-/** One encoded session, and its fields in the order in which they are read. @typedef {{ bytes: Buffer, fields: Field[] }} Remembered */
+/**
+ * One encoded session, the first `length` of the bytes, and its fields in the order in which they are read.
+ * @typedef {{ bytes: Buffer, length: number, fields: Field[] }} Remembered
+ */
 
 /** @type {(Remembered | undefined)[]} */
 const slots = new Array(SLOTS).fill(undefined)
 let remembered = 0
+/** The slot that is given up next. */
+let oldest = 0
 /** What each slot was asked for last: a session is remembered when it is read a second time, not while its ratchet turns at every step. */
 const lastSeen = new Int32Array(SLOTS)
 /** How many bytes, spread over a session, tell it from its last state. */
@@ -39,7 +44,7 @@ function decodeSessionOnce(reader) {
   if (length < SHORTEST || length > LONGEST) return decodeAnew(reader)
   const slot = slotOf(buffer, start, end)
   const found = slots[slot]
-  if (found && found.bytes.length === length && buffer.compare(found.bytes, 0, length, start, end) === 0) {
+  if (found && found.length === length && buffer.compare(found.bytes, 0, length, start, end) === 0) {
     reader.offset = end
     return decodeSession(new Replay(found.fields))
   }
@@ -52,7 +57,7 @@ function decodeSessionOnce(reader) {
   const recording = new Recording(columns)
   const session = decodeSession(recording)
   columns.finish()
-  remember(slot, Buffer.from(buffer.subarray(start, end)), recording.fields)
+  remember(slot, buffer, start, end, recording.fields)
   return session
 }
 
@@ -65,7 +70,7 @@ function decodeSessionOnce(reader) {
  */
 function rememberWritten(buffer, start, end, fields) {
   const length = end - start
-  if (length >= SHORTEST && length <= LONGEST) remember(slotOf(buffer, start, end), Buffer.from(buffer.subarray(start, end)), fields)
+  if (length >= SHORTEST && length <= LONGEST) remember(slotOf(buffer, start, end), buffer, start, end, fields)
 }
 
 /** @param {Reader} reader */
@@ -78,16 +83,36 @@ function decodeAnew(reader) {
 
 /**
  * @param {number} slot
- * @param {Buffer} bytes
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} end
  * @param {Field[]} fields
  */
-function remember(slot, bytes, fields) {
-  remembered += bytes.length - (slots[slot]?.bytes.length ?? 0)
-  if (remembered > BUDGET) {
-    slots.fill(undefined)
-    remembered = bytes.length
+function remember(slot, buffer, start, end, fields) {
+  const length = end - start
+  const before = slots[slot]
+  // The next state of a session most often has the length of the one before, or nearly.
+  if (before && before.bytes.length >= length && before.bytes.length < 2 * length) {
+    buffer.copy(before.bytes, 0, start, end)
+    before.length = length
+    before.fields = fields
+    return
   }
-  slots[slot] = { bytes, fields }
+  forget(slot)
+  while (remembered + length > BUDGET) {
+    oldest = (oldest + 1) & (SLOTS - 1)
+    forget(oldest)
+  }
+  const bytes = Buffer.allocUnsafeSlow(length)
+  buffer.copy(bytes, 0, start, end)
+  slots[slot] = { bytes, length, fields }
+  remembered += length
+}
+
+/** @param {number} slot */
+function forget(slot) {
+  remembered -= slots[slot]?.bytes.length ?? 0
+  slots[slot] = undefined
 }
 
 /**

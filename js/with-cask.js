@@ -1,15 +1,16 @@
 'use strict'
 
-const { createRequire } = require('node:module')
-const { runInside, shared } = require('./context.js')
-const { CaskError, wrongType } = require('./errors.js')
+const { runInside } = require('./context.js')
+const { wrongType } = require('./errors.js')
+const { installedRepository } = require('./installed-repository.js')
 const { socketKeysOf } = require('./socket-keys.js')
+const { WayOut } = require('./way-out.js')
 
 /** @typedef {import('./socket-keys.js').SocketKeys} SocketKeys */
 
-/** Packages whose repository can be asked for, in the order in which they are tried. */
-const PACKAGES = ['baileys', '@whiskeysockets/baileys']
 const METHODS = /** @type {const} */ (['get', 'set', 'isInTransaction', 'transaction'])
+/** What the function that makes the repository was before: a config may pass through `withCask` twice. */
+const ORIGINAL = Symbol.for('baileys-cask.original-repository')
 
 /**
  * Hands a whole Baileys socket over to the cask's own transactions: use it as `makeWASocket(withCask({ auth: state, ... }))`.
@@ -19,30 +20,30 @@ const METHODS = /** @type {const} */ (['get', 'set', 'isInTransaction', 'transac
  */
 function withCask(config) {
   if (typeof config !== 'object' || config === null) throw wrongType('config', 'config is what makeWASocket takes')
-  const { auth } = config
-  const keys = socketKeysOf(/** @type {any} */ (auth)?.keys)
-  if (!keys) {
+  const { auth, logger, makeSignalRepository: given } = /** @type {any} */ (config)
+  if (!socketKeysOf(auth?.keys)) {
     throw wrongType(
       'auth.keys',
       'auth.keys are not the keys of a cask; pass state.keys of useCaskAuthState itself, without makeCacheableSignalKeyStore or anything else around it'
     )
   }
-  const restore = leaveTransaction()
-  const { makeSignalRepository: given, logger } = /** @type {any} */ (config)
-  return {
-    ...config,
-    /**
-     * @param {{ creds: unknown, keys: any }} auth holds the very object that the socket uses as its keys
-     * @param {unknown[]} rest
-     */
-    makeSignalRepository: (auth, ...rest) => {
-      restore()
-      const make = given ?? installedRepository(rest.length + 1)
-      handOver(auth.keys, keys.socket, /** @type {any} */ (config).auth.keys, logger)
-      const repository = make({ ...auth, keys: keys.repository }, ...rest)
-      return keys.wrapRepository(repository, rest.length === 0)
+  const original = given?.[ORIGINAL] ?? given
+  const wayOut = new WayOut()
+  /**
+   * @param {{ creds: any, keys: any }} socket holds the very object that the socket uses as its keys
+   * @param {unknown[]} rest
+   */
+  const makeSignalRepository = (socket, ...rest) => {
+    if (!isSameIdentity(socket.creds, auth.creds)) {
+      throw wrongType('auth', 'the socket was given another auth than withCask; pass the auth that it shall use to withCask')
     }
+    const isOut = wayOut.halfWay()
+    const make = original ?? installedRepository(rest.length + 1)
+    const keys = /** @type {SocketKeys} */ (socketKeysOf(auth.keys))
+    handOver(socket.keys, keys.socket, auth.keys, isOut, logger ?? rest[0] ?? keys.logger)
+    return keys.wrapRepository(make({ ...socket, keys: keys.repository }, ...rest), rest.length === 0)
   }
+  return wayOut.through({ ...config, makeSignalRepository: Object.assign(makeSignalRepository, { [ORIGINAL]: original }) })
 }
 
 /**
@@ -57,76 +58,48 @@ function detached(work) {
 }
 
 /**
- * Leaves the transaction around this call until the socket asks for its repository: a WebSocket that is made inside of one delivers
- * its events there for ever.
- * @returns {() => void} goes back
+ * Whether creds are of one identity: those of another account with this account's keys would destroy both.
+ * @param {any} creds
+ * @param {any} own
  */
-function leaveTransaction() {
-  const { storage } = shared
-  const inside = storage.getStore()
-  if (inside === undefined) return () => {}
-  storage.enterWith(undefined)
-  let isOut = true
-  return () => {
-    if (isOut && storage.getStore() === undefined) storage.enterWith(inside)
-    isOut = false
-  }
+function isSameIdentity(creds, own) {
+  return creds === own || (creds?.registrationId === own?.registrationId && creds?.signedIdentityKey === own?.signedIdentityKey)
 }
 
 /**
- * Puts the cask's methods on the object that the socket uses as its keys, and looks whether they stay there.
+ * Puts the cask's methods on the object that the socket uses as its keys, and looks afterwards whether that had its effect.
  * @param {any} target
  * @param {SocketKeys['socket']} methods
  * @param {unknown} own the keys of the cask
+ * @param {() => boolean} isOut
  * @param {any} logger
  */
-function handOver(target, methods, own, logger) {
+function handOver(target, methods, own, isOut, logger) {
   const warn = (/** @type {string} */ why) =>
     logger?.warn(`withCask has no effect on the socket's own transactions: ${why}; this version of Baileys is not known to baileys-cask`)
-  if (target === own) return warn('it uses the keys as they are')
-  try {
-    Object.assign(target, methods)
-  } catch {
-    return warn('its keys cannot be changed')
-  }
+  const failed = target === own ? 'it uses the keys as they are' : assigned(target, methods) ? undefined : 'its keys cannot be changed'
+  if (failed) warn(failed)
   // What replaces them does so while the socket is being made.
   setImmediate(() => {
-    if (METHODS.some((name) => target[name] !== methods[name])) warn('it has replaced the methods of its keys')
+    if (!failed && METHODS.some((name) => target[name] !== methods[name])) warn('it has replaced the methods of its keys')
+    if (!isOut()) {
+      logger?.warn(
+        'a socket was made inside of a transaction and could not leave it, so that its events belong to that transaction; make it with detached(() => makeWASocket(withCask(config)))'
+      )
+    }
   })
 }
 
 /**
- * The function that makes the repository of the installed Baileys whose repository takes so many arguments.
- * @param {number} count
- * @returns {(...args: any[]) => any}
+ * @param {object} target
+ * @param {object} methods
  */
-function installedRepository(count) {
-  const require = createRequire(__filename)
-  const found = []
-  for (const name of PACKAGES) {
-    const make = load(require, name)?.DEFAULT_CONNECTION_CONFIG?.makeSignalRepository
-    if (typeof make === 'function') found.push(make)
-  }
-  const fitting = found.find((make) => make.length === count) ?? found[0]
-  if (fitting) return fitting
-  throw new CaskError(
-    'ERR_CASK_BAILEYS_MISSING',
-    'withCask needs the repository of Baileys and found none that it can load: pass makeSignalRepository: DEFAULT_CONNECTION_CONFIG.makeSignalRepository, which your Baileys exports, beside auth'
-  )
-}
-
-/**
- * @param {NodeJS.Require} require
- * @param {string} name
- */
-function load(require, name) {
+function assigned(target, methods) {
   try {
-    return require(name)
-  } catch (error) {
-    const { code } = /** @type {any} */ (error)
-    // Not there, or a Node.js that cannot load an ES module in the middle of a call.
-    if (code === 'MODULE_NOT_FOUND' || code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE' || code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return undefined
-    throw error
+    Object.assign(target, methods)
+    return true
+  } catch {
+    return false
   }
 }
 

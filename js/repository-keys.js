@@ -1,0 +1,257 @@
+'use strict'
+
+const { setTimeout: sleep } = require('node:timers/promises')
+const { running, shared } = require('./context.js')
+const { atCaller } = require('./errors.js')
+const { ALL_READS, INDEPENDENT, planFor, planWith, readsOf } = require('./transaction-options.js')
+
+/** @typedef {import('./account.js').AccountState} AccountState */
+/** @typedef {import('./context.js').Context} Context */
+/** @typedef {import('./transaction.js').TransactionState} TransactionState */
+/** @typedef {import('./transaction-options.js').Plan} Plan */
+/** @typedef {(work: unknown, makePlan: () => Plan, settings: number, called: Function) => Promise<any>} Begin */
+
+/**
+ * Runs the work of a transaction that a call of the repository has begun, with the records of its ratchets claimed.
+ * @typedef {(claim: (family: string, id: string) => Promise<void>, work: () => unknown) => Promise<unknown>} Prepare
+ */
+
+/** What Baileys answers from its own caches anyway. */
+const CACHED_BY_BAILEYS = readsOf(['lid-mapping', 'device-list'])
+/** A ratchet step is stored before its ciphertext leaves, and stays when the send around it fails. */
+const REPOSITORY = (ALL_READS & ~CACHED_BY_BAILEYS) | INDEPENDENT
+
+/** A transaction that was a deadlock's victim is run again so many times: it reads everything again. */
+const RETRIES = 5
+const MAX_JITTER_MS = 10
+
+/** Stands where a level of the context has its transaction: a call of the repository is looked for by `prepare`. */
+const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true })
+
+/** The ratchets of one transaction: locked, and read, before its work began. */
+class Claim {
+  /** @type {Map<string, Map<string, Record<string, unknown> | undefined>>} */
+  #families = new Map()
+
+  /**
+   * @param {string} family
+   * @param {string} id
+   * @param {Record<string, unknown>} read what a `get` has given
+   */
+  add(family, id, read) {
+    let ids = this.#families.get(family)
+    if (!ids) this.#families.set(family, (ids = new Map()))
+    ids.set(id, read)
+  }
+
+  /**
+   * @param {string} family
+   * @param {unknown} id
+   */
+  covers(family, id) {
+    return this.#families.get(family)?.has(/** @type {string} */ (id)) === true
+  }
+
+  /**
+   * What was read already; the first time only, since whoever gets it may change it.
+   * @param {string} family
+   * @param {string[]} ids
+   */
+  take(family, ids) {
+    const values = this.#families.get(family)
+    if (values === undefined || ids?.length !== 1) return undefined
+    const id = /** @type {string} */ (ids[0])
+    const read = values.get(id)
+    if (read !== undefined) values.set(id, undefined)
+    return read
+  }
+
+  /** Something is written: what was read before may be old. */
+  spoil() {
+    for (const values of this.#families.values()) for (const id of values.keys()) values.set(id, undefined)
+  }
+}
+
+/**
+ * Keys of a Signal repository. Its transactions are independent; outside of them its calls take no part in the socket's.
+ *
+ * Which transaction a call belongs to is not always told by its async context. libsignal keeps one queue per Signal address (6.7 also one per
+ * group and author) for all accounts of a thread, and runs the jobs of a queue one after the other in the context of whoever put in the first
+ * one: of another account, or of a socket that has nothing to do with a cask. So `enter` marks the calls of the repository's methods, and each
+ * transaction claims the records of its ratchets before its work enters a queue. A call that comes in no known context, and is about
+ * a claimed record, belongs to whom has claimed it; of several (the one before was given up by a limit and its job still runs) to the
+ * first, as the queue is first come, first served.
+ *
+ * No circle can lead through such a queue. Whoever enters it has its label and has claimed its records, so that inside of a job nothing waits
+ * for a lock, and neither for the network: the LID of an address is looked up before (see `repository-calls.js`). Every job ends by itself, and
+ * so everybody in a queue gets through, whatever they hold meanwhile; and accounts do not wait for each other's locks or network in it.
+ * @param {AccountState} account
+ * @param {Begin} begin
+ */
+function makeRepositoryKeys(account, begin) {
+  const { cask, key, records } = account
+  /** Claims of transactions whose work has not ended, the oldest first. @type {Map<TransactionState, Claim>} */
+  const claims = new Map()
+
+  /**
+   * The repository's transaction that a call on a record is part of.
+   * @param {string} family
+   * @param {unknown} id
+   * @returns {TransactionState | undefined}
+   */
+  const ownOf = (family, id) => {
+    const level = levelOf(key)
+    if (level?.transaction.role === 'repository') return level.transaction
+    if (isCall(level)) return undefined
+    for (const [transaction, claim] of claims) if (claim.covers(family, id)) return transaction
+    return undefined
+  }
+
+  /**
+   * A call outside of the repository's transactions.
+   * @template T
+   * @param {() => T | Promise<T>} call
+   * @param {Function} called
+   * @returns {Promise<T>}
+   */
+  const outside = (call, called) => {
+    try {
+      if (!running(key)) cask.check()
+      return Promise.resolve(call())
+    } catch (error) {
+      return Promise.reject(atCaller(error, called))
+    }
+  }
+
+  /**
+   * @param {any} work
+   * @param {() => Plan} makePlan
+   * @param {Function} called
+   */
+  const transact = (work, makePlan, called) => {
+    const level = levelOf(key)
+    const { prepare } = /** @type {any} */ (level ?? {})
+    if (prepare && typeof work === 'function') return retried(() => begin((/** @type {any} */ tx) => claiming(tx, prepare, work), makePlan, REPOSITORY, called))
+    // What is inside of it may write what it has read.
+    if (level) claims.get(level.transaction)?.spoil()
+    return retried(() => begin(work, makePlan, REPOSITORY, called))
+  }
+
+  /**
+   * @param {any} tx
+   * @param {Prepare} prepare
+   * @param {(tx: any) => unknown} work
+   */
+  const claiming = async (tx, prepare, work) => {
+    const transaction = /** @type {TransactionState} */ (running(key))
+    const claim = new Claim()
+    claims.set(transaction, claim)
+    try {
+      return await prepare(async (family, id) => claim.add(family, id, await tx.get(family, [id])), () => work(tx))
+    } finally {
+      claims.delete(transaction)
+    }
+  }
+
+  /** @type {any} */
+  const keys = {
+    get: (/** @type {any} */ family, /** @type {any} */ ids) => {
+      const transaction = ownOf(family, ids?.[0])
+      if (transaction) {
+        const read = transaction.doomedBy ? undefined : claims.get(transaction)?.take(family, ids)
+        return read ? Promise.resolve(read) : transaction.facade.get(family, ids)
+      }
+      const other = running(key)
+      const seen = other && !other.doomedBy ? other.records.aside() : records
+      return outside(() => seen.get(family, ids), keys.get)
+    },
+    set: (/** @type {any} */ data) => {
+      const [family, id] = firstOf(data)
+      const transaction = ownOf(family, id)
+      if (transaction) {
+        claims.get(transaction)?.spoil()
+        return transaction.facade.set(data)
+      }
+      const other = running(key)
+      if (!other || other.doomedBy) return outside(() => records.set(data), keys.set)
+      // At once, and under what the socket's transaction has locked.
+      return retried(() => begin((/** @type {any} */ tx) => tx.set(data), () => planFor(undefined, undefined), REPOSITORY, keys.set))
+    },
+    isInTransaction: () => levelOf(key)?.transaction.role === 'repository',
+    transaction: (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) =>
+      transact(work, () => planFor(label, options), keys.transaction),
+    transactWith: (/** @type {any} */ scope, /** @type {any} */ work, /** @type {any} */ options) =>
+      transact(work, () => planWith(scope, options), keys.transactWith)
+  }
+
+  /**
+   * Runs a call of one of the repository's methods.
+   * @template T
+   * @param {() => T} call
+   * @param {Prepare} [prepare] for the first transaction that it begins
+   * @returns {T}
+   */
+  const enter = (call, prepare) => {
+    const level = { account: key, transaction: NO_TRANSACTION, outer: shared.storage.getStore(), isCall: true, prepare }
+    return shared.storage.run(level, call)
+  }
+
+  return { keys, enter }
+}
+
+/**
+ * The innermost level of an account around the current call that counts: a call of its repository, or a transaction that runs.
+ * @param {string} account
+ * @returns {Context | undefined}
+ */
+function levelOf(account) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    if (context.account === account && (context.transaction.phase === 'running' || isCall(context))) return context
+  }
+  return undefined
+}
+
+/** @param {any} level */
+function isCall(level) {
+  return level?.isCall === true
+}
+
+/**
+ * The first record of a batch.
+ * @param {any} data
+ * @returns {[string, string | undefined]}
+ */
+function firstOf(data) {
+  for (const family in data) for (const id in data[family]) return [family, id]
+  return ['', undefined]
+}
+
+/**
+ * Runs a transaction again where it was a deadlock's victim by itself: Baileys retries nothing.
+ * @param {() => Promise<any>} run
+ * @returns {Promise<any>}
+ */
+async function retried(run) {
+  for (let left = RETRIES; ; left--) {
+    try {
+      return await run()
+    } catch (error) {
+      const isVictim = /** @type {any} */ (error)?.code === 'ERR_CASK_DEADLOCK' && !hasTakenAlong(error)
+      if (left === 0 || !isVictim) throw error
+      await sleep(Math.random() * MAX_JITTER_MS)
+    }
+  }
+}
+
+/**
+ * Whether an error has doomed a transaction around the current call, so that it is of no use to go on inside of it.
+ * @param {unknown} error
+ */
+function hasTakenAlong(error) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    if (context.transaction.phase === 'running' && context.transaction.doomedBy === error) return true
+  }
+  return false
+}
+
+module.exports = { makeRepositoryKeys }

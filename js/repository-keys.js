@@ -30,6 +30,8 @@ const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: ()
 
 /** The ratchets of one transaction: locked, and read, before its work began. */
 class Claim {
+  /** Whether its work has read the ratchet, as every job does first. */
+  hasBegun = false
   /** @type {Map<string, Map<string, Record<string, unknown> | undefined>>} */
   #families = new Map()
 
@@ -58,6 +60,7 @@ class Claim {
    * @param {string[]} ids
    */
   take(family, ids) {
+    this.hasBegun = true
     const values = this.#families.get(family)
     if (values === undefined || ids?.length !== 1) return undefined
     const id = /** @type {string} */ (ids[0])
@@ -79,8 +82,8 @@ class Claim {
  * group and author) for all accounts of a thread, and runs the jobs of a queue one after the other in the context of whoever put in the first
  * one: of another account, or of a socket that has nothing to do with a cask. So `enter` marks the calls of the repository's methods, and each
  * transaction claims the records of its ratchets before its work enters a queue. A call that comes in no known context, and is about
- * a claimed record, belongs to whom has claimed it; of several (the one before was given up by a limit and its job still runs) to the
- * first, as the queue is first come, first served.
+ * a claimed record, belongs to whom has claimed it. There are several only where one was given up by a limit and its job still waits or
+ * runs: then they take turns in the order of their claims, as in the queue.
  *
  * No circle can lead through such a queue. Whoever enters it has its label and has claimed its records, so that inside of a job nothing waits
  * for a lock, and neither for the network: the LID of an address is looked up before (see `repository-calls.js`). Every job ends by itself, and
@@ -97,14 +100,20 @@ function makeRepositoryKeys(account, begin) {
    * The repository's transaction that a call on a record is part of.
    * @param {string} family
    * @param {unknown} id
+   * @param {boolean} isRead of a ratchet, as every job begins
    * @returns {TransactionState | undefined}
    */
-  const ownOf = (family, id) => {
+  const ownOf = (family, id, isRead) => {
     const level = levelOf(key)
-    if (level?.transaction.role === 'repository') return level.transaction
-    if (isCall(level)) return undefined
-    for (const [transaction, claim] of claims) if (claim.covers(family, id)) return transaction
-    return undefined
+    const own = level?.transaction.role === 'repository' ? level.transaction : undefined
+    if (own ? !own.doomedBy : isCall(level)) return own
+    let latest
+    for (const [transaction, claim] of claims) {
+      if (!claim.covers(family, id)) continue
+      if (claim.hasBegun) latest = transaction
+      else if (isRead) return transaction
+    }
+    return latest ?? own
   }
 
   /**
@@ -156,10 +165,10 @@ function makeRepositoryKeys(account, begin) {
   /** @type {any} */
   const keys = {
     get: (/** @type {any} */ family, /** @type {any} */ ids) => {
-      const transaction = ownOf(family, ids?.[0])
+      const transaction = ownOf(family, ids?.[0], family !== 'pre-key')
       if (transaction) {
-        const read = transaction.doomedBy ? undefined : claims.get(transaction)?.take(family, ids)
-        return read ? Promise.resolve(read) : transaction.facade.get(family, ids)
+        const read = claims.get(transaction)?.take(family, ids)
+        return read && !transaction.doomedBy ? Promise.resolve(read) : transaction.facade.get(family, ids)
       }
       const other = running(key)
       const seen = other && !other.doomedBy ? other.records.aside() : records
@@ -167,7 +176,7 @@ function makeRepositoryKeys(account, begin) {
     },
     set: (/** @type {any} */ data) => {
       const [family, id] = firstOf(data)
-      const transaction = ownOf(family, id)
+      const transaction = ownOf(family, id, false)
       if (transaction) {
         claims.get(transaction)?.spoil()
         return transaction.facade.set(data)

@@ -28,7 +28,8 @@ export async function openOnCask(t, { cask, person, wrap = withCask, ...rest }) 
 
 export function handedOver(baileys, { account, auth }, { pnToLID, wrap = withCask, ...config } = {}) {
   const warnings = []
-  const logger = { ...silent, warn: (...words) => warnings.push(words.at(-1)) }
+  // Baileys warns through it as well.
+  const logger = { ...silent, warn: text => /withCask|inside of a transaction/.test(text) && warnings.push(text) }
   const given = wrap({ auth, logger, ...config })
   const keys = baileys.addTransactionCapability(given.auth.keys, silent, DEFAULT_CONNECTION_CONFIG.transactionOpts)
   const repository = given.makeSignalRepository({ creds: given.auth.creds, keys }, ...restFor(baileys, logger, pnToLID))

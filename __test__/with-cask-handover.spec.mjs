@@ -114,19 +114,28 @@ for (const [name, baileys] of Object.entries(VERSIONS)) describe(name, () => {
   })
 
   test('passing through withCask twice is passing once', async t => {
-    const signed = await signedIn(await open(t), ADA)
-    const made = []
-    const twice = handedOver(baileys, signed, { wrap: config => withCask(withCask(config)), makeSignalRepository: (auth, ...rest) => {
-      made.push(auth.keys)
-      return DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, ...rest)
-    } })
-    assert.equal(made.length, 1)
+    const cask = await open(t)
     const ben = makePeer(baileys, BEN)
-    await assert.rejects(twice.keys.transaction(async () => {
-      await befriend(Object.assign(twice, { keys: twice.keys }), ben)
-      throw new Error('later')
-    }, 'outer'), /later/)
-    assert.ok((await signed.auth.keys.get('session', ['15550100002.1']))['15550100002.1'], 'the repository is independent')
+    const counted = async (person, wrap) => {
+      let calls = 0
+      const one = handedOver(baileys, await signedIn(cask, person), { wrap, makeSignalRepository: (auth, ...rest) => {
+        const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository(auth, ...rest)
+        const { jidToSignalProtocolAddress } = repository
+        return Object.assign(repository, { jidToSignalProtocolAddress: jid => {
+          calls++
+          return jidToSignalProtocolAddress(jid)
+        } })
+      } })
+      await assert.rejects(one.keys.transaction(async () => {
+        await befriend(one, ben)
+        throw new Error('later')
+      }, 'outer'), /later/)
+      assert.equal(await read(ben, one, await write(one, ben, 'text')), 'text')
+      return calls
+    }
+    const once = await counted(ADA, withCask)
+    assert.ok(once > 0)
+    assert.equal(await counted({ jid: '15550100003:1@s.whatsapp.net', name: 'Cleo' }, config => withCask(withCask(config))), once)
   })
 
   test('keys of a second copy of the package, of an attached cask, and of an account that ignores the context', async t => {

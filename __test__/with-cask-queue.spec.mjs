@@ -19,27 +19,30 @@ const BEN_ADDRESS = '15550100002.1'
 const GROUP = '120363000000000001@g.us'
 const NUMBERS = Array.from({ length: 20 }, (_, n) => n)
 
-/** Somebody with a plain store in the same queue: whatever libsignal reads for it waits until it is let go on. */
-async function stranger(baileys, peer) {
+/** Somebody with a plain store in the same queue: what libsignal reads for its call waits until that is let go on. */
+async function stranger(baileys, prepare, call) {
   const { opened, open } = gate()
   const { opened: reached, open: reach } = gate()
   let isHeld = false
   const held = makePeer(baileys, { jid: '15550100009:1@s.whatsapp.net', name: 'Zoe', keys: own => ({
     set: own.set,
     get: async (family, ids) => {
-      if (isHeld && family === 'session') {
+      if (isHeld) {
         reach()
         await opened
       }
       return own.get(family, ids)
     },
   }) })
-  await befriend(held, peer)
+  await prepare(held)
   isHeld = true
-  const writing = write(held, peer, 'from a stranger')
+  const calling = call(held)
   await reached
-  return { release: open, writing }
+  return { release: open, calling }
 }
+
+/** One that writes to the same contact. */
+const strangerTo = (baileys, peer) => stranger(baileys, held => befriend(held, peer), held => write(held, peer, 'from a stranger'))
 
 for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67 })) describe(name, () => {
   async function setUp(t, { options, ...config } = {}) {
@@ -66,7 +69,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
   test('what waits behind a stranger in the queue is part of its own transaction', async t => {
     const { cask, ada, ben } = await setUp(t)
     await befriend(ada, ben)
-    const { release, writing } = await stranger(baileys, ben)
+    const { release, calling } = await strangerTo(baileys, ben)
     const before = await ada.account.keys.get('session', [BEN_ADDRESS])
     const sending = write(ada, ben, 'behind a stranger')
     await turns()
@@ -76,7 +79,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
     assert.deepEqual(await ada.account.keys.get('session', [BEN_ADDRESS]), before)
     release()
     assert.equal(await read(ben, ada, await sending), 'behind a stranger')
-    await Promise.all([writing, clearing])
+    await Promise.all([calling, clearing])
     assert.deepEqual(await ada.account.keys.get('session', [BEN_ADDRESS]), {})
     assert.deepEqual(cask.locks(), [])
   })
@@ -86,14 +89,14 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
     await ben.repository.injectE2ESession({ jid: ADA.jid, session: await bundleOf({ creds: ada.creds, keys: ada.account.keys }) })
     const message = await write(ben, ada, 'first')
     const [preKey] = await collect(ada.account.keys.listIds('pre-key'))
-    const { release, writing } = await stranger(baileys, ben)
+    const { release, calling } = await strangerTo(baileys, ben)
     const reading = read(ada, ben, message)
     await turns()
     const uploading = ada.account.keys.set({ 'pre-key': { [preKey]: null } })
     assert.ok(await isPending(uploading), 'the pre-key is locked with the session')
     release()
     assert.equal(await reading, 'first')
-    await Promise.all([writing, uploading])
+    await Promise.all([calling, uploading])
     assert.deepEqual(await collect(ada.account.keys.listIds('pre-key')), [])
     assert.deepEqual(await read(ben, ada, await write(ada, ben, 'answer')), 'answer')
   })
@@ -112,6 +115,22 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
       assert.deepEqual(await within(10_000, `round ${n}`, Promise.all([ada, cleo].map(one => readFromGroup(one, ben, GROUP, message)))), [`round ${n}`, `round ${n}`])
     }
     assert.deepEqual(cask.locks(), [])
+  })
+
+  if (baileys === v67) test('a message in a group, behind a stranger that reads it as well', async t => {
+    const { ada, ben } = await setUp(t)
+    const id = `${GROUP}::15550100002::1`
+    const [first, second] = [await writeToGroup(ben, GROUP, 'first'), await writeToGroup(ben, GROUP, 'second')]
+    await readFromGroup(ada, ben, GROUP, first)
+    const { release, calling } = await stranger(baileys, held => readFromGroup(held, ben, GROUP, first), held => held.repository.decryptGroupMessage({ group: GROUP, authorJid: ben.jid, msg: second.ciphertext }))
+    const reading = ada.repository.decryptGroupMessage({ group: GROUP, authorJid: ben.jid, msg: second.ciphertext })
+    await turns()
+    const clearing = ada.account.keys.set({ 'sender-key': { [id]: null } })
+    assert.ok(await isPending(clearing))
+    release()
+    assert.equal(Buffer.from(await reading).toString(), 'second')
+    await Promise.all([calling, clearing])
+    assert.deepEqual(await ada.account.keys.get('sender-key', [id]), {})
   })
 
   test('who waits for a lock of its own account keeps no other account waiting', async t => {
@@ -137,7 +156,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
   test('a call that was given up while it waited in the queue writes nothing when its turn comes, and the next one works', async t => {
     const { cask, ada, ben } = await setUp(t, { options: { transactionTimeoutMs: 400 } })
     await befriend(ada, ben)
-    const { release, writing } = await stranger(baileys, ben)
+    const { release, calling } = await strangerTo(baileys, ben)
     const before = await ada.account.keys.get('session', [BEN_ADDRESS])
     await assert.rejects(within(10_000, 'the limit', write(ada, ben, 'given up')), { code: 'ERR_CASK_TRANSACTION_TIMEOUT' })
     const next = write(ada, ben, 'next')
@@ -145,7 +164,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
     await turns()
     assert.deepEqual(await ada.account.keys.get('session', [BEN_ADDRESS]), before)
     release()
-    await writing
+    await calling
     assert.equal(await read(ben, ada, await next), 'next')
     assert.equal(Object.values((await ada.account.keys.get('session', [BEN_ADDRESS]))[BEN_ADDRESS]._sessions).length, 1)
     assert.deepEqual(cask.locks(), [])

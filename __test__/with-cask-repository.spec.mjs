@@ -29,12 +29,12 @@ async function setUp(t, baileys, { options, ...config } = {}) {
   return { cask, ada, stored: ada.account.keys, ben: makePeer(baileys, BEN) }
 }
 
-/** The same with the keys that the repository gets: `aside`. */
+/** The same with the keys that the repository gets, `aside`. Its method runs the `work` it is given in a transaction. */
 async function setUpKeys(t, options) {
   let aside
   const made = await setUp(t, rc14, { options, makeSignalRepository: auth => {
     aside = auth.keys
-    return { jidToSignalProtocolAddress: () => BEN_ADDRESS }
+    return { jidToSignalProtocolAddress: () => BEN_ADDRESS, encryptMessage: ({ work }) => aside.transaction(work, 'encrypt') }
   } })
   return { ...made, aside }
 }
@@ -165,7 +165,7 @@ describe('the keys of a repository', () => {
     await ada.keys.transaction(async () => {
       await ada.keys.set({ session: { b: { n: 2 } } })
       assert.deepEqual(await aside.get('session', ['a', 'b']), { a: { n: 1 }, b: { n: 2 } })
-      assert.deepEqual(await aside.get('identity-key', ['a']), { a: Buffer.from([1]) })
+      for (const family of ['identity-key', 'sender-key-memory']) await aside.get(family, ['a'])
       assert.deepEqual(holders(cask), ['send: label send', 'send: session b exclusive', 'unnamed: session a exclusive'])
       assert.ok(!aside.isInTransaction() && ada.keys.isInTransaction())
     }, 'send')
@@ -206,6 +206,28 @@ describe('the keys of a repository', () => {
       assert.deepEqual(holders(cask), ['send: label send'])
       assert.deepEqual(await detached(() => stored.get('session', ['a'])), { a: { n: 1 } })
     }, 'send')
+  })
+
+  test('what a method has locked before it began is read as it is: each time anew, and with what was written meanwhile', async t => {
+    const { ada, aside, stored } = await setUpKeys(t)
+    await stored.set({ session: { [BEN_ADDRESS]: { n: 1 } } })
+    await ada.repository.encryptMessage({ jid: BEN.jid, work: async () => {
+      const { [BEN_ADDRESS]: first } = await aside.get('session', [BEN_ADDRESS])
+      first.n = 2
+      assert.deepEqual(await aside.get('session', [BEN_ADDRESS]), { [BEN_ADDRESS]: { n: 1 } })
+    } })
+    await ada.repository.encryptMessage({ jid: BEN.jid, work: async () => {
+      await aside.set({ session: { [BEN_ADDRESS]: { n: 3 } } })
+      assert.deepEqual(await aside.get('session', [BEN_ADDRESS]), { [BEN_ADDRESS]: { n: 3 } })
+    } })
+    await ada.repository.encryptMessage({ jid: BEN.jid, work: async () => {
+      await aside.transaction(() => aside.set({ session: { [BEN_ADDRESS]: { n: 4 } } }), 'inner')
+      assert.deepEqual(await aside.get('session', [BEN_ADDRESS]), { [BEN_ADDRESS]: { n: 4 } })
+    } })
+    // It has ended: who has no transaction any more is outside.
+    assert.deepEqual(await aside.get('session', [BEN_ADDRESS]), { [BEN_ADDRESS]: { n: 4 } })
+    await aside.set({ session: { [BEN_ADDRESS]: { n: 5 } } })
+    assert.deepEqual(await stored.get('session', [BEN_ADDRESS]), { [BEN_ADDRESS]: { n: 5 } })
   })
 
   test('its failure undoes its own writes and nothing of the send around it', async t => {
@@ -290,6 +312,34 @@ describe('the keys of a repository', () => {
     ]))
     const failed = results.filter(({ status }) => status === 'rejected').map(({ reason }) => reason)
     assert.deepEqual(failed.map(({ code }) => code), ['ERR_CASK_DEADLOCK'])
+    assert.equal(runs, 1)
+  })
+
+  test('nor where that is a transaction of another account', async t => {
+    const { cask, aside } = await setUpKeys(t)
+    const other = cask.account('other').keys
+    const { opened: first, open: beFirst } = gate()
+    const { opened: second, open: beSecond } = gate()
+    let runs = 0
+    const results = await within(10_000, 'both', Promise.allSettled([
+      other.transaction(async tx => {
+        await tx.get('session', ['x'])
+        beFirst()
+        await second
+        await turns()
+        await aside.transaction(async () => {
+          runs++
+          await aside.get('session', ['a'])
+        }, 'inner')
+      }, 'taken along'),
+      first.then(() => aside.transaction(async () => {
+        await aside.get('session', ['a'])
+        const waiting = other.transaction(tx => tx.get('session', ['x']), 'innermost')
+        beSecond()
+        await waiting
+      }, 'goes on')),
+    ]))
+    assert.deepEqual(results.map(({ status, reason }) => reason?.label ?? status), ['taken along', 'fulfilled'])
     assert.equal(runs, 1)
   })
 

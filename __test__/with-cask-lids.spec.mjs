@@ -25,6 +25,7 @@ async function setUp(t, { lids = LIDS, isHeld = false } = {}) {
     server.asked.push(pns)
     reach()
     if (server.isHeld) await server.opened
+    await server.meanwhile?.()
     if (server.failure) throw server.failure
     return pns.filter(pn => lids[pn]).map(pn => ({ pn, lid: lids[pn] }))
   }
@@ -101,6 +102,18 @@ describe('LIDs', () => {
     assert.deepEqual(cask.locks(), [])
     server.failure = undefined
     assert.equal(await read(ada, ben, answer), 'answer')
+  })
+
+  test('who answers for the server may use the keys of the account meanwhile', async t => {
+    const { ada, ben, stored, server } = await setUp(t)
+    server.meanwhile = async () => {
+      await stored.set({ other: { a: 1 } })
+      await stored.transaction(tx => tx.set({ other: { b: 1 } }), 'label')
+    }
+    await ada.repository.validateSession(BEN.jid)
+    assert.deepEqual(await stored.get('other', ['a', 'b']), { a: 1, b: 1 })
+    await ada.keys.transaction(() => meet(ada, ben), 'send')
+    assert.equal(await read(ben, ada, await write(ada, ben, 'text')), 'text')
   })
 
   test('a mapping that was learned in a send stays when the send fails', async t => {

@@ -26,7 +26,7 @@ const RETRIES = 5
 const MAX_JITTER_MS = 10
 
 /** Stands where a level of the context has its transaction: a call of the repository is looked for by `prepare`. */
-const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true })
+const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
 /** The ratchets of one transaction: locked, and read, before its work began. */
 class Claim {

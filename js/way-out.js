@@ -5,7 +5,7 @@ const { current, shared } = require('./context.js')
 /** @typedef {import('./context.js').Context} Context */
 
 /** Stands where a level of the context has its transaction: one that has ended, so that every look-up goes on to what is around it. */
-const PASSED = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true })
+const PASSED = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
 /**
  * Lets a socket that is made inside of a transaction leave it, while its maker stays inside.

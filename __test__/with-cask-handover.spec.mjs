@@ -141,10 +141,12 @@ for (const [name, baileys] of Object.entries(VERSIONS)) describe(name, () => {
   test('keys of a second copy of the package, of an attached cask, and of an account that ignores the context', async t => {
     const copy = loadAgain()
     const theirs = await copy.openCask()
-    const ours = await open(t)
+    const name = `handover ${process.pid} ${Math.random()}`
+    const ours = await open(t, { name })
+    const other = attachCask(name)
     const makers = {
       'a second copy': () => signedIn(theirs, ADA),
-      attached: () => signedIn(attachCask(ours), { ...ADA, name: 'attached' }),
+      attached: () => signedIn(other, { ...ADA, name: 'attached' }),
       'not ambient': async () => {
         const signed = await signedIn(ours, { ...ADA, name: 'aside' })
         return { ...signed, auth: { ...signed.auth, keys: ours.account('aside', { ambient: false }).keys } }
@@ -164,7 +166,7 @@ for (const [name, baileys] of Object.entries(VERSIONS)) describe(name, () => {
       await turns()
       assert.deepEqual(ada.warnings, [])
     }
-    await theirs.close()
+    await Promise.all([theirs.close(), other.close()])
   })
 })
 

@@ -16,8 +16,8 @@ const BEN = { jid: '15550100002:1@s.whatsapp.net', name: 'Ben' }
 const CLEO = { jid: '15550100003:7@s.whatsapp.net', name: 'Cleo' }
 const GROUP = '120363000000000001@g.us'
 const ROUNDS = 100
-/** A decrypt itself takes one; the machine may be slow. */
-const A_FEW_MS = 25
+/** What a decrypt may wait, beyond what it takes by itself. */
+const A_FEW_MS = 8
 
 const numbers = count => Array.from({ length: count }, (_, n) => n)
 const median = values => values.sort((a, b) => a - b)[values.length >> 1]
@@ -52,7 +52,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
     const ben = await openSocket(t, { baileys, server, auth: makeAccount(BEN) })
     await ada.send(ben.jid, 'hello')
     await ben.inbox.holds('hello')
-    const times = timed(ada, 'decryptMessage')
+    const [times, timesAlone] = [ada, ben].map(one => timed(one, 'decryptMessage'))
     for (const n of numbers(ROUNDS)) {
       const release = server.hold('usync', { from: ada.jid })
       const sending = ada.send(ben.jid, `from Ada ${n}`)
@@ -66,7 +66,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
     await ada.inbox.holds(...numbers(ROUNDS).map(n => `from Ben ${n}`))
     await ben.inbox.holds(...numbers(ROUNDS).map(n => `from Ada ${n}`))
     assertAllRead(server, [cask], [ada, ben])
-    assert.ok(median(times) < A_FEW_MS, `a decrypt took ${median(times)} ms`)
+    assert.ok(median(times) < median(timesAlone) + A_FEW_MS, `a decrypt took ${median(times)} ms; where nothing else goes on, ${median(timesAlone)} ms`)
   })
 
   test('twenty messages to and fro at once, between two casks in folders', async t => {

@@ -20,7 +20,8 @@ const HOSTED_DOMAIN = '128'
 const SESSION = {
   label: ({ jid }, names) => names.address(jid),
   prepare: async ({ jid, type, ciphertext }, names, claim, work) => {
-    const address = names.address(jid)
+    const address = attempt(() => names.address(jid))
+    if (!isName(address)) return work()
     const pn = names.phoneNumber(address)
     const lid = pn === undefined ? undefined : await names.lookUp(pn)
     await claim('session', lid ? names.address(lid) : address)
@@ -38,7 +39,8 @@ const SESSION = {
 const senderKey = (author, groupOf = ({ group }) => group) => ({
   label: groupOf,
   prepare: async (call, names, claim, work) => {
-    await claim('sender-key', `${groupOf(call)}::${names.address(call[author]).replace('.', '::')}`)
+    const id = attempt(() => `${groupOf(call)}::${names.address(call[author]).replace('.', '::')}`)
+    if (isName(id)) await claim('sender-key', id)
     return work()
   }
 })
@@ -79,10 +81,8 @@ function wrapRepository(repository, keys, enter, isBare) {
     const getsTransaction = isBare || name === BEGINS_LATE
     repository[name] = (/** @type {any} */ call) => {
       const run = () => Reflect.apply(method, repository, [call])
-      // Without a name there is nothing to lock; the method says what is wrong.
       const label = getsTransaction ? attempt(() => ratchets.label(call, names)) : undefined
-      const isNamed = typeof label === 'string' && label !== ''
-      return enter(isNamed ? () => keys.transaction(run, label) : run, (claim, work) => ratchets.prepare(call, names, claim, work))
+      return enter(isName(label) ? () => keys.transaction(run, label) : run, (claim, work) => ratchets.prepare(call, names, claim, work))
     }
   }
   return repository
@@ -138,6 +138,15 @@ class Names {
       this.#known.delete(pn)
     }
   }
+}
+
+/**
+ * Whether there is something to lock: where there is not, the method says what is wrong.
+ * @param {unknown} name
+ * @returns {name is string}
+ */
+function isName(name) {
+  return typeof name === 'string' && name !== ''
 }
 
 /**

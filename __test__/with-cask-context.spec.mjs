@@ -153,19 +153,27 @@ for (const [name, { makeWASocket }] of Object.entries({ '7.0.0-rc14': rc14, '6.7
     })
   })
 
-  test('a socket that cannot be made leaves its maker inside', async t => {
+  for (const [where, failing] of Object.entries({
+    'before its repository': { transactionOpts: undefined, why: /maxCommitRetries/ },
+    'for want of a repository': { makeSignalRepository: () => assert.fail('no repository'), why: /no repository/ },
+  })) test(`a socket that cannot be made, ${where}, leaves its maker inside`, async t => {
     const { keys, transaction, config, make } = await setUp(t)
+    const { why, ...fields } = failing
     await transaction(async tx => {
-      const given = withCask({ ...config, makeSignalRepository: () => {
-        throw new Error('no repository')
-      } })
-      assert.throws(() => make(given), /no repository/)
+      const given = withCask({ ...config, ...fields })
+      assert.throws(() => make(given), why)
       assert.ok(keys.isInTransaction())
       await turns()
-      assert.ok(keys.isInTransaction())
-      await keys.set({ other: { a: 1 } })
+      const { opened, open } = gate()
+      const begun = opened.then(async () => {
+        await turns()
+        await keys.set({ other: { a: 1 } })
+      })
+      assert.equal(given.auth.creds, config.auth.creds)
+      open()
+      await begun
       assert.deepEqual(await tx.get('other', ['a']), { a: 1 })
-      assert.deepEqual(await detached(() => keys.get('other', ['a'])), {})
+      assert.deepEqual(await detached(() => keys.get('other', ['a'])), {}, 'it is staged')
     })
   })
 })
@@ -184,6 +192,25 @@ describe('withCask by itself', () => {
         await keys.set({ other: { a: 1 } })
       })()
       assert.equal(copy.auth.creds, auth.creds)
+      await begun
+      assert.deepEqual(await tx.get('other', ['a']), { a: 1 })
+      assert.deepEqual(await detached(() => keys.get('other', ['a'])), {}, 'it is staged')
+    })
+  })
+
+  test('where making a socket stopped half-way, what its maker began since stays inside', async t => {
+    const { account, auth } = await signedIn(await open(t), ADA)
+    const { keys } = account
+    await keys.transaction(async tx => {
+      // What `makeSocket` reads and calls, in its order, up to where it has failed.
+      const { options, auth: read, makeSignalRepository } = { ...withCask({ auth }) }
+      assert.equal(options.headers, undefined)
+      makeSignalRepository({ creds: read.creds, keys: { ...read.keys } }, silent, async () => [])
+      await turns()
+      const { opened, open } = gate()
+      const begun = opened.then(() => keys.set({ other: { a: 1 } }))
+      assert.equal(read.creds, auth.creds)
+      open()
       await begun
       assert.deepEqual(await tx.get('other', ['a']), { a: 1 })
       assert.deepEqual(await detached(() => keys.get('other', ['a'])), {}, 'it is staged')

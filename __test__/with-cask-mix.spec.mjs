@@ -75,7 +75,7 @@ for (const [name, baileys] of Object.entries({ '7.0.0-rc14': rc14, '6.7.24': v67
         }
       }
     }
-    await within(60_000, 'all lanes', Promise.all(Array.from({ length: LANES }, (_, n) => lane(n))))
+    await within(30_000, 'all lanes', Promise.all(Array.from({ length: LANES }, (_, n) => lane(n))))
     for (const cask of casks) assert.deepEqual(cask.locks(), [])
   })
 })

@@ -67,6 +67,10 @@ class WayOut {
     if (current() === undefined) return () => true
     const level = this.#level
     this.#isHalfWay = level !== undefined && shared.storage.getStore() === level
+    // A call that has thrown does not come back to this; what is begun in the level afterwards is its maker's.
+    queueMicrotask(() => {
+      if (this.#level === level) this.#isHalfWay = false
+    })
     return () => level !== undefined && level.outer === undefined
   }
 

@@ -37,11 +37,11 @@ function withCask(config) {
     if (!isSameIdentity(socket.creds, auth.creds)) {
       throw wrongType('auth', 'the socket was given another auth than withCask; pass the auth that it shall use to withCask')
     }
-    const isOut = wayOut.halfWay()
     const make = original ?? installedRepository(rest.length + 1)
     const keys = /** @type {SocketKeys} */ (socketKeysOf(auth.keys))
-    handOver(socket.keys, keys.socket, auth.keys, isOut, logger ?? rest[0] ?? keys.logger)
-    return keys.wrapRepository(make({ ...socket, keys: keys.repository }, ...rest), rest.length === 0)
+    const repository = keys.wrapRepository(make({ ...socket, keys: keys.repository }, ...rest), rest.length === 0)
+    handOver(socket.keys, keys.socket, auth.keys, wayOut.halfWay(), logger ?? rest[0] ?? keys.logger)
+    return repository
   }
   return wayOut.through({ ...config, makeSignalRepository: Object.assign(makeSignalRepository, { [ORIGINAL]: original }) })
 }

@@ -27,7 +27,7 @@ function withCask(config) {
       'auth.keys are not the keys of a cask; pass state.keys of useCaskAuthState itself, without makeCacheableSignalKeyStore or anything else around it'
     )
   }
-  const original = given?.[ORIGINAL] ?? given
+  const original = given && ORIGINAL in given ? given[ORIGINAL] : given
   const wayOut = new WayOut()
   /**
    * @param {{ creds: any, keys: any }} socket holds the very object that the socket uses as its keys

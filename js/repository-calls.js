@@ -13,21 +13,21 @@ const HOSTED_DOMAIN = '128'
  * What a method of the repository that touches a ratchet locks: a label where it opens no transaction itself, and the ratchets.
  * @typedef {object} Ratchets
  * @property {(call: any, names: Names) => string} label
- * @property {(call: any, names: Names, ...rest: Parameters<Prepare>) => Promise<unknown>} prepare claims the ratchets, then runs the work
+ * @property {(call: any, names: Names, ...rest: Parameters<Prepare>) => unknown} prepare claims the ratchets, then runs the work
  */
 
 /** @type {Ratchets} */
 const SESSION = {
   label: ({ jid }, names) => names.address(jid),
-  prepare: async ({ jid, type, ciphertext }, names, claim, work) => {
+  prepare: ({ jid, type, ciphertext }, names, claim, work) => {
     const address = attempt(() => names.address(jid))
     if (!isName(address)) return work()
-    const pn = names.phoneNumber(address)
-    const lid = pn === undefined ? undefined : await names.lookUp(pn)
-    await claim('session', lid ? names.address(lid) : address)
     const preKey = type === 'pkmsg' ? preKeyIdOf(ciphertext) : undefined
-    if (preKey !== undefined) await claim('pre-key', String(preKey))
-    return pn === undefined ? work() : names.knowing(pn, lid, work)
+    const claimed = (/** @type {string} */ id, /** @type {() => unknown} */ then) =>
+      after(claim('session', id), () => (preKey === undefined ? then() : after(claim('pre-key', String(preKey)), then)))
+    const pn = names.phoneNumber(address)
+    if (pn === undefined) return claimed(address, work)
+    return names.lookUp(pn).then((lid) => claimed(lid ? names.address(lid) : address, () => names.knowing(pn, lid, work)))
   }
 }
 
@@ -38,10 +38,9 @@ const SESSION = {
  */
 const senderKey = (author, groupOf = ({ group }) => group) => ({
   label: groupOf,
-  prepare: async (call, names, claim, work) => {
+  prepare: (call, names, claim, work) => {
     const id = attempt(() => `${groupOf(call)}::${names.address(call[author]).replace('.', '::')}`)
-    if (isName(id)) await claim('sender-key', id)
-    return work()
+    return isName(id) ? after(claim('sender-key', id), work) : work()
   }
 })
 
@@ -138,6 +137,15 @@ class Names {
       this.#known.delete(pn)
     }
   }
+}
+
+/**
+ * @template T
+ * @param {Promise<unknown> | undefined} wait
+ * @param {() => T} then
+ */
+function after(wait, then) {
+  return wait ? wait.then(then) : then()
 }
 
 /**

@@ -12,8 +12,9 @@ const { ALL_READS, INDEPENDENT, planFor, planWith, readsOf } = require('./transa
 /** @typedef {(work: unknown, makePlan: () => Plan, settings: number, called: Function) => Promise<any>} Begin */
 
 /**
- * Runs the work of a transaction that a call of the repository has begun, with the records of its ratchets claimed.
- * @typedef {(claim: (family: string, id: string) => Promise<void>, work: () => unknown) => Promise<unknown>} Prepare
+ * Runs the work of a transaction that a call of the repository has begun, with the records of its ratchets claimed. `claim` gives a promise
+ * only where something has to be waited for: most often nothing has, and promises are what such a call costs.
+ * @typedef {(claim: (family: string, id: string) => Promise<unknown> | undefined, work: () => unknown) => unknown} Prepare
  */
 
 /** What Baileys answers from its own caches anyway. */
@@ -28,22 +29,34 @@ const MAX_JITTER_MS = 10
 /** Stands where a level of the context has its transaction: a call of the repository is looked for by `prepare`. */
 const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
-/** The ratchets of one transaction: locked, and read, before its work began. */
+/** The ratchets of one transaction: locked, and read, before its work began. They are one or two. */
 class Claim {
   /** Whether its work has read the ratchet, as every job does first. */
   hasBegun = false
-  /** @type {Map<string, Map<string, Record<string, unknown> | undefined>>} */
-  #families = new Map()
+  /** @type {{ family: string, id: string, read: Record<string, unknown> | undefined }[]} */
+  #records = []
 
   /**
+   * Locks a record and reads it.
+   * @param {TransactionState} transaction
    * @param {string} family
    * @param {string} id
-   * @param {Record<string, unknown>} read what a `get` has given
+   * @returns {Promise<unknown> | undefined} a promise where that has to be waited for
    */
-  add(family, id, read) {
-    let ids = this.#families.get(family)
-    if (!ids) this.#families.set(family, (ids = new Map()))
-    ids.set(id, read)
+  add(transaction, family, id) {
+    const record = { family, id, read: /** @type {Record<string, unknown> | undefined} */ (undefined) }
+    /** @type {unknown} */
+    let answer
+    const called = transaction.call(() => (answer = transaction.records.get(family, [id])), this.add)
+    if (answer !== undefined && !(answer instanceof Promise)) {
+      record.read = /** @type {any} */ (answer)
+      this.#records.push(record)
+      return undefined
+    }
+    return called.then((read) => {
+      record.read = /** @type {any} */ (read)
+      this.#records.push(record)
+    })
   }
 
   /**
@@ -51,7 +64,7 @@ class Claim {
    * @param {unknown} id
    */
   covers(family, id) {
-    return this.#families.get(family)?.has(/** @type {string} */ (id)) === true
+    return this.#find(family, id) !== undefined
   }
 
   /**
@@ -61,17 +74,24 @@ class Claim {
    */
   take(family, ids) {
     this.hasBegun = true
-    const values = this.#families.get(family)
-    if (values === undefined || ids?.length !== 1) return undefined
-    const id = /** @type {string} */ (ids[0])
-    const read = values.get(id)
-    if (read !== undefined) values.set(id, undefined)
+    const record = ids?.length === 1 ? this.#find(family, ids[0]) : undefined
+    const read = record?.read
+    if (record) record.read = undefined
     return read
   }
 
   /** Something is written: what was read before may be old. */
   spoil() {
-    for (const values of this.#families.values()) for (const id of values.keys()) values.set(id, undefined)
+    for (const record of this.#records) record.read = undefined
+  }
+
+  /**
+   * @param {string} family
+   * @param {unknown} id
+   */
+  #find(family, id) {
+    for (const record of this.#records) if (record.id === id && record.family === family) return record
+    return undefined
   }
 }
 
@@ -151,14 +171,19 @@ function makeRepositoryKeys(account, begin) {
    * @param {Prepare} prepare
    * @param {(tx: any) => unknown} work
    */
-  const claiming = async (tx, prepare, work) => {
+  const claiming = (tx, prepare, work) => {
     const transaction = /** @type {TransactionState} */ (running(key))
     const claim = new Claim()
+    const end = () => claims.delete(transaction)
     claims.set(transaction, claim)
     try {
-      return await prepare(async (family, id) => claim.add(family, id, await tx.get(family, [id])), () => work(tx))
-    } finally {
-      claims.delete(transaction)
+      const result = prepare((family, id) => claim.add(transaction, family, id), () => work(tx))
+      if (typeof (/** @type {any} */ (result)?.then) === 'function') Promise.resolve(result).then(end, end)
+      else end()
+      return result
+    } catch (error) {
+      end()
+      throw error
     }
   }
 
@@ -240,16 +265,18 @@ function firstOf(data) {
  * @param {() => Promise<any>} run
  * @returns {Promise<any>}
  */
-async function retried(run) {
-  for (let left = RETRIES; ; left--) {
-    try {
-      return await run()
-    } catch (error) {
-      const isVictim = /** @type {any} */ (error)?.code === 'ERR_CASK_DEADLOCK' && !hasTakenAlong(error)
-      if (left === 0 || !isVictim) throw error
+function retried(run) {
+  return run().catch(async (error) => {
+    for (let failure = error, left = RETRIES; ; left--) {
+      if (left === 0 || failure?.code !== 'ERR_CASK_DEADLOCK' || hasTakenAlong(failure)) throw failure
       await sleep(Math.random() * MAX_JITTER_MS)
+      try {
+        return await run()
+      } catch (again) {
+        failure = again
+      }
     }
-  }
+  })
 }
 
 /**

@@ -24,32 +24,36 @@ export const sessions = async () => {
 
 /** Keys of 32 bytes, and of 33 with their type in front, as text. */
 const KEY = /"([A-Za-z0-9+/]{43}=|B[A-Za-z0-9+/]{43})"/g
-const STATES = 16
+const STATES = 8
 
-/** So many where there are more records than different sessions: they take memory. */
-const STATES_OF_MANY = 4
-
-const states = new Map()
+let states
 
 /**
- * States of the session of one record, with keys of their own, as it has after its ratchet has turned: in its life no state comes twice,
- * so no store may gain by having seen one a moment ago. Each record has a session of its own: no two contacts have the same.
+ * Of each of those sessions `STATES` states with keys of their own, as it has after its ratchet has turned: in its life no state comes twice,
+ * so no store may gain by having seen one a moment ago.
  */
-export const sessionStates = async record => {
-  if (!states.has(record)) {
-    const text = JSON.stringify((await sessions())[record % SESSIONS])
-    const length = record < SESSIONS ? STATES : STATES_OF_MANY
-    states.set(record, Array.from({ length }, (_, turn) => JSON.parse(withOtherKeys(text, `session ${record}`, turn))))
+export const sessionStates = () => states ??= makeStates()
+
+const makeStates = async () => (await sessions()).map((session, i) => {
+  const text = JSON.stringify(session)
+  return Array.from({ length: STATES }, (_, turn) => JSON.parse(withOtherKeys(text, `session ${i}/${turn}`)))
+})
+
+/** The key under which the session of a record stands: no two contacts have the same. */
+export const baseKeyOf = record => `B${seededBytes(`base key ${record}`, 33).toString('base64').slice(1)}`
+
+/** A state as that of the session with another base key. As libsignal does it, the object is made when it is needed. */
+export const withBaseKey = ({ _sessions, version }, baseKey) => {
+  for (const key in _sessions) {
+    const entry = _sessions[key]
+    return { _sessions: { [baseKey]: { ...entry, indexInfo: { ...entry.indexInfo, baseKey } } }, version }
   }
-  return states.get(record)
 }
 
-/** The same session with other keys, those that it keeps for life by its seed alone; where a key stands twice, so does the other one. */
-const withOtherKeys = (text, ofLife, turn) => {
+/** The same session with other keys, but for those that it keeps for life; where a key stands twice, so does the other one. */
+const withOtherKeys = (text, seed) => {
   const { baseKey, remoteIdentityKey } = Object.values(JSON.parse(text)._sessions)[0].indexInfo
-  const kept = name => `B${seededBytes(`${ofLife}/${name}`, 33).toString('base64').slice(1)}`
-  const others = new Map([[baseKey, kept('base key')], [remoteIdentityKey, kept('identity')]])
-  const seed = `${ofLife}/${turn}`
+  const others = new Map([[baseKey, baseKey], [remoteIdentityKey, remoteIdentityKey]])
   return text.replace(KEY, (_, key) => {
     if (!others.has(key)) {
       const bytes = seededBytes(`${seed}/${others.size}`, 33)

@@ -1,4 +1,4 @@
-import { sessionIds, sessionStates } from './data.mjs'
+import { baseKeyOf, sessionIds, sessionStates, withBaseKey } from './data.mjs'
 
 /** A prime: with it every label gets its turn, in an order that looks random, and none is near the one before. */
 const STRIDE = 919
@@ -9,10 +9,14 @@ const FILL_BATCH = 250
  * sessions are put there first. `check` fails where an update was lost. `others` is how many records of the kind there are already.
  */
 export const makeTransactions = async (keys, ids, same, others = 0) => {
-  const states = await Promise.all(ids.map((_, at) => sessionStates(others + at)))
+  const states = await sessionStates()
+  const baseKeys = ids.map((_, at) => baseKeyOf(others + at))
   const labels = ids.map(id => `${id}@lid`)
   const turns = new Uint32Array(ids.length)
-  const stateOf = at => states[at][turns[at] % states[at].length]
+  const stateOf = at => {
+    const ofSession = states[(others + at) % states.length]
+    return withBaseKey(ofSession[turns[at] % ofSession.length], baseKeys[at])
+  }
   for (let first = 0; first < ids.length; first += FILL_BATCH) {
     const batch = ids.slice(first, first + FILL_BATCH).map((id, i) => [id, stateOf(first + i)])
     await keys.set({ session: Object.fromEntries(batch) })

@@ -7,7 +7,7 @@ const { SessionReader } = require('./session-reader.js')
 /** @typedef {string | number | undefined} Field */
 
 /** A power of two. */
-const SLOTS = 4096
+const SLOTS = 16384
 /** Encoded sessions below this size are none of libsignal's. */
 const SHORTEST = 64
 /** Encoded sessions beyond this size are decoded anew each time. */
@@ -16,6 +16,7 @@ const LONGEST = 16 * 1024
 const BUDGET = 2 * 1024 * 1024
 /** Where in the texts the slot is taken from: characters of the first session's key, which are random and stay when its ratchets turn. */
 const PROBE = 10
+const PROBE_LENGTH = 6
 
 /**
  * One encoded session, the first `length` of the bytes, and its fields in the order in which they are read.
@@ -137,11 +138,10 @@ function slotOf(buffer, start, end) {
   // The length of the fields; nothing that is remembered has more of them than two bytes can say.
   const fields = /** @type {number} */ (buffer[start]) | (/** @type {number} */ (buffer[start + 1]) << 8)
   const at = start + 4 + fields + PROBE
-  if (at + 2 >= end) return 0
-  const a = /** @type {number} */ (buffer[at])
-  const b = /** @type {number} */ (buffer[at + 1])
-  const c = /** @type {number} */ (buffer[at + 2])
-  return ((a << 8) ^ (b << 4) ^ c) & (SLOTS - 1)
+  if (at + PROBE_LENGTH > end) return 0
+  let slot = 0
+  for (let i = at; i < at + PROBE_LENGTH; i++) slot = Math.imul(slot ^ /** @type {number} */ (buffer[i]), 0x01000193)
+  return (slot ^ (slot >>> 15)) & (SLOTS - 1)
 }
 
 /** Reads fields and keeps them. */

@@ -1,10 +1,10 @@
 'use strict'
 
-const { decodeSession } = require('./session-decode.js')
-const { SessionReader } = require('./session-reader.js')
+const { buildSession } = require('./session-decode.js')
+const { readFields } = require('./session-fields.js')
 
 /** @typedef {import('./reader.js').Reader} Reader */
-/** @typedef {string | number | undefined} Field */
+/** @typedef {import('./session-fields.js').Field} Field */
 
 /** A power of two. */
 const SLOTS = 16384
@@ -42,24 +42,18 @@ const SAMPLES = 16
 function decodeSessionOnce(reader) {
   const { buffer, offset: start, end } = reader
   const length = end - start
-  if (length < SHORTEST || length > LONGEST) return decodeAnew(reader)
+  if (length < SHORTEST || length > LONGEST) return buildSession(readFields(reader))
   const slot = slotOf(buffer, start, end)
   const found = slots[slot]
   if (found && found.length === length && buffer.compare(found.bytes, 0, length, start, end) === 0) {
     reader.offset = end
-    return decodeSession(new Replay(found.fields))
+    return buildSession(found.fields)
   }
+  const fields = readFields(reader)
   const sample = sampleOf(buffer, start, length)
-  if (lastSeen[slot] !== sample) {
-    lastSeen[slot] = sample
-    return decodeAnew(reader)
-  }
-  const columns = new SessionReader(reader)
-  const recording = new Recording(columns)
-  const session = decodeSession(recording)
-  columns.finish()
-  remember(slot, buffer, start, end, recording.fields)
-  return session
+  if (lastSeen[slot] === sample) remember(slot, buffer, start, end, fields)
+  else lastSeen[slot] = sample
+  return buildSession(fields)
 }
 
 /**
@@ -72,14 +66,6 @@ function decodeSessionOnce(reader) {
 function rememberWritten(buffer, start, end, fields) {
   const length = end - start
   if (length >= SHORTEST && length <= LONGEST) remember(slotOf(buffer, start, end), buffer, start, end, fields)
-}
-
-/** @param {Reader} reader */
-function decodeAnew(reader) {
-  const columns = new SessionReader(reader)
-  const session = decodeSession(columns)
-  columns.finish()
-  return session
 }
 
 /**
@@ -142,65 +128,6 @@ function slotOf(buffer, start, end) {
   let slot = 0
   for (let i = at; i < at + PROBE_LENGTH; i++) slot = Math.imul(slot ^ /** @type {number} */ (buffer[i]), 0x01000193)
   return (slot ^ (slot >>> 15)) & (SLOTS - 1)
-}
-
-/** Reads fields and keeps them. */
-class Recording {
-  /** @param {SessionReader} reader */
-  constructor(reader) {
-    this.reader = reader
-    /** @type {Field[]} */
-    this.fields = []
-  }
-
-  u8() {
-    const value = this.reader.u8()
-    this.fields.push(value)
-    return value
-  }
-
-  int() {
-    const value = this.reader.int()
-    this.fields.push(value)
-    return value
-  }
-
-  text() {
-    const value = this.reader.text()
-    this.fields.push(value)
-    return value
-  }
-
-  optionalText() {
-    const value = this.reader.optionalText()
-    this.fields.push(value)
-    return value
-  }
-}
-
-/** Gives fields that were read before, in the same order. */
-class Replay {
-  /** @param {Field[]} fields */
-  constructor(fields) {
-    this.fields = fields
-    this.at = 0
-  }
-
-  u8() {
-    return /** @type {number} */ (this.fields[this.at++])
-  }
-
-  int() {
-    return /** @type {number} */ (this.fields[this.at++])
-  }
-
-  text() {
-    return /** @type {string} */ (this.fields[this.at++])
-  }
-
-  optionalText() {
-    return /** @type {string | undefined} */ (this.fields[this.at++])
-  }
 }
 
 module.exports = { decodeSessionOnce, rememberWritten }

@@ -1,12 +1,11 @@
 //! The locks that exist, by key, and which of them overlap.
 
 use std::borrow::Cow;
-use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::time::Instant;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::few::Few;
 use super::key::LockKey;
@@ -50,7 +49,7 @@ pub struct Table<K> {
     pub(super) owners: Slots<Owner>,
     pub(super) entries: Slots<Entry<K>>,
     index: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     pub(super) waits: Slots<Wait<K>>,
     /// Counts owners and waits, so that their numbers are never used again.
     pub(super) serial: u64,
@@ -97,7 +96,7 @@ impl<K: LockKey> Table<K> {
             owners: Slots::default(),
             entries: Slots::default(),
             index: HashTable::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             waits: Slots::default(),
             serial: 0,
             arrivals: 0,

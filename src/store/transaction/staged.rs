@@ -1,6 +1,6 @@
 //! Writes of a transaction that are not committed.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
 use crate::record::{CREDS_KEY, Op, OpReader};

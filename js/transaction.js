@@ -1,152 +1,38 @@
 'use strict'
 
-const { HOME, binding, port, FAILED, LATER, WAITS, ticket, settled, lastError, settleNow } = require('./port.js')
+const { binding, port, FAILED, LATER, WAITS, ticket, settled, lastError, settleNow } = require('./port.js')
 const { channels, publish } = require('./channels.js')
 const { runInside, current } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
 const { Facade } = require('./facade.js')
 const { limit } = require('./limit.js')
-const { waitForLocks } = require('./lock-wait.js')
+const { Level, ignore } = require('./level.js')
 const { RecordAccess } = require('./record-access.js')
 const { packRecords } = require('./requests.js')
 const { Running } = require('./running.js')
-const { stackOf, stackOfHolder } = require('./stacks.js')
-const { INDEPENDENT, LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
-const { live, unwatch, watch } = require('./watch.js')
+const { stackOfHolder } = require('./stacks.js')
+const { LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
+const { unwatch, watch } = require('./watch.js')
 
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('./stacks.js').Stack} Stack */
 /** @typedef {import('./transaction-options.js').Plan} Plan */
-/** @typedef {'running' | 'preparing' | 'committing' | 'committed' | 'rolled back'} Phase */
 
 /**
  * One transaction. `running -> preparing -> committing -> committed`, or `-> rolled back` from each of them; while it prepares it waits for
  * the locks of its commit. Up to there it can be doomed: its locks are free, its calls reject with what doomed it, and so does its promise,
  * at once where it is given up, else when its work has ended.
  */
-class TransactionState {
+class TransactionState extends Level {
   /**
    * @param {AccountState} account
    * @param {TransactionState | undefined} around what it runs inside of, on whatever account of the cask
    * @param {Plan} plan
    */
   constructor(account, around, plan) {
-    this.account = account
-    this.around = around
-    this.label = plan.label
-    this.role = plan.role
-    this.isIndependent = (plan.settings & INDEPENDENT) !== 0 && around?.account === account
-    this.hasJoined = false
-    this.handle = 0
-    /** @type {Phase} */
-    this.phase = 'running'
-    /** Until when ambient writes of its left-over work are refused, on the clock of `performance.now()`. */
-    this.refusesUntil = 0
-    /** @type {any} */
-    this.doomedBy = undefined
-    /** How many of its calls, and of those inside it, wait for locks; and since when any does. */
-    this.waiting = 0
-    this.waitingSince = 0
-    /** How many transactions run directly inside it, on whatever account. */
-    this.inner = 0
-    /** How many of them have held locks, as seen by the last look. */
-    this.innerHolders = 0
-    /** How many calls it has made. */
-    this.calls = 0
-    this.callsSeen = 0
-    /** Since when it has held locks, as seen by the last look; 0 while it has not. */
-    this.since = 0
-    /** The same, moved on by the time that does not count towards its limits; and since when it has made no call. */
-    this.heldSince = 0
-    this.idleSince = 0
-    this.lookedAt = 0
-    this.reported = false
-    /** Where it was begun, where that is kept. @type {Stack | undefined} */
-    this.stack = undefined
-    /** The function below the caller of the call that is being made. @type {Function | Stack} */
-    this.called = TransactionState
-    this.home = HOME
-    this.records = account.records
-    /** What has to end before it commits: transactions of its account inside it, calls that wait. @type {Running | undefined} */
-    this.inside = undefined
-    /** What waits for its end beside its cask: the transaction of its account around it. @type {Running | undefined} */
-    this.outside = undefined
-    /** Whether its cask waits for its end before it closes: not where it is doomed and only its work is left. */
-    this.isCounted = false
-    /** The one that counts it as running inside. @type {TransactionState | undefined} */
-    this.countedBy = undefined
-    /** Its place among those that are watched. */
-    this.isWatched = false
-    /** @type {TransactionState | undefined} */
-    this.previousWatched = undefined
-    /** @type {TransactionState | undefined} */
-    this.nextWatched = undefined
-    /** @type {(value: any) => void} */
-    this.resolve = ignore
-    /** @type {(error: unknown) => void} */
-    this.reject = ignore
-    /** @type {() => void} */
-    this.unlimit = ignore
+    super(account, around, plan)
     /** @type {any} */
     this.facade = new Facade(this)
-  }
-
-  get cask() {
-    return this.account.cask
-  }
-
-  hasEnded() {
-    return this.phase === 'committed' || this.phase === 'rolled back'
-  }
-
-  /** Whether this level may leave the ambient chain. */
-  isForgotten() {
-    return this.phase === 'committed' || (this.phase === 'rolled back' && !this.refusesLeftovers())
-  }
-
-  /** Whether an ambient write that outlived this transaction has to be refused. */
-  refusesLeftovers() {
-    return this.phase === 'rolled back' && performance.now() < this.refusesUntil
-  }
-
-  /** The one around it that gets its writes and locks when it ends well. */
-  heir() {
-    return this.around?.account === this.account && (!this.isIndependent || this.joined()) ? this.around : undefined
-  }
-
-  /** The one around it. What has ended leaves the line, unless this one leaves its writes to it. */
-  outer() {
-    while (this.around?.hasEnded() && (this.isIndependent || this.around.account !== this.account)) this.around = this.around.around
-    return this.around
-  }
-
-  /** Refuses calls after the end, and those of a doomed transaction. */
-  check() {
-    if (this.phase === 'running') {
-      if (this.doomedBy) throw this.#doomedCall()
-      return
-    }
-    throw this.#endedError()
-  }
-
-  #endedError() {
-    const named = this.label === undefined ? '' : ` ${this.label}`
-    return new CaskError(
-      'ERR_CASK_TRANSACTION_ENDED',
-      `transaction${named} has ended; await everything that belongs to it inside its work`,
-      this.label === undefined ? {} : { label: this.label }
-    )
-  }
-
-  /**
-   * The refusal of a call while doomed work still runs. What doomed it may be retryable; this is not, or a loop inside that retries what is
-   * would never end.
-   */
-  #doomedCall() {
-    const { doomedBy } = this
-    if (!doomedBy.retryable) return doomedBy
-    const { message, name, stack, cause, ...facts } = doomedBy
-    return new CaskError(doomedBy.code, `${message}; the transaction has to end first`, { ...facts, retryable: false, cause: doomedBy })
   }
 
   /**
@@ -218,43 +104,6 @@ class TransactionState {
   }
 
   /**
-   * Waits for locks of this transaction.
-   * @returns {Promise<number>} the call's ticket
-   */
-  wait() {
-    return waitForLocks(this.account.cask, this, this.called)
-  }
-
-  /** Where a call was made that waits for the disk, where that is to be kept: it may hold locks of its own. */
-  callStack() {
-    return this.account.cask.lockStacks ? stackOf(this.called) : undefined
-  }
-
-  /** @param {number} now */
-  waitBegan(now) {
-    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.outer()) {
-      if (level.waiting++ === 0) level.waitingSince = now
-    }
-  }
-
-  /** @param {number} now */
-  waitEnded(now) {
-    for (let level = /** @type {TransactionState | undefined} */ (this); level; level = level.outer()) {
-      if (--level.waiting === 0) level.uncount(now)
-    }
-  }
-
-  /**
-   * Leaves the time in which it has waited out of what counts towards its limits.
-   * @param {number} now
-   */
-  uncount(now) {
-    if (this.since === 0) return
-    this.heldSince += now - Math.max(this.waitingSince, this.lookedAt)
-    this.idleSince = this.lookedAt = now
-  }
-
-  /**
    * What a failed call of this transaction means for it, and for those around it that a deadlock has taken along.
    * @param {any} error
    * @returns {any} what the caller is told
@@ -297,7 +146,7 @@ class TransactionState {
     if (this.phase === 'preparing' && !isNew) return false
     this.doomedBy = error
     this.#uncounted()
-    if (this.inner > 0) for (const transaction of this.#insiders()) transaction.#uncounted()
+    if (this.inner > 0) for (const transaction of this.insiders()) transaction.#uncounted()
     publish(channels.doomed, () => ({ ...this.describe(), code: error.code, error }))
     return true
   }
@@ -318,15 +167,7 @@ class TransactionState {
    * @param {any} error
    */
   #giveUpInner(error) {
-    if (this.inner > 0) for (const transaction of this.#insiders()) transaction.giveUp(error)
-  }
-
-  /** What runs inside it and would leave its writes to it. */
-  #insiders() {
-    return live().filter((transaction) => {
-      for (let heir = transaction.heir(); heir; heir = heir.heir()) if (heir === this) return true
-      return false
-    })
+    if (this.inner > 0) for (const transaction of this.insiders()) transaction.giveUp(error)
   }
 
   /** Its cask waits for it no more. */
@@ -354,17 +195,6 @@ class TransactionState {
     } finally {
       running.end()
     }
-  }
-
-  /** For how long it has held locks, as far as that counts, in milliseconds. */
-  heldMs() {
-    return this.since === 0 ? Math.max(Math.round(binding.heldMs(port, this.handle)), 0) : Math.round(performance.now() - this.heldSince)
-  }
-
-  /** Who this is, for those who look at locks. */
-  describe() {
-    const { account, label } = this
-    return label === undefined ? { account: account.name } : { account: account.name, label }
   }
 
   /**
@@ -499,7 +329,7 @@ class TransactionState {
       this.#rollBack(this.doomedBy)
       return
     }
-    if (this.isIndependent) this.#noteJoined()
+    if (this.isIndependent) this.noteJoined()
     this.phase = 'committing'
     const answered = binding.commit(port, this.handle, ticket())
     if (answered === FAILED) this.#rolledBack(this.failed(lastError()))
@@ -514,7 +344,7 @@ class TransactionState {
    */
   #prepare(value) {
     this.phase = 'preparing'
-    this.called = this.stack ?? TransactionState
+    this.called = this.stack ?? Level
     this.#commitLater(value, this.wait())
     settleNow()
   }
@@ -553,7 +383,7 @@ class TransactionState {
 
   /** @param {unknown} error */
   #rollBack(error) {
-    if (this.isIndependent) this.#noteJoined()
+    if (this.isIndependent) this.noteJoined()
     if (this.handle !== 0) binding.rollback(port, this.handle)
     this.#rolledBack(this.doomedBy ?? error)
   }
@@ -563,7 +393,7 @@ class TransactionState {
     this.phase = 'rolled back'
     this.refusesUntil = performance.now() + this.account.cask.refusesLeftoversMs
     this.reject(error)
-    if (this.inner > 0) this.#giveUpInner(this.doomedBy ?? this.#endedError())
+    if (this.inner > 0) this.#giveUpInner(this.doomedBy ?? this.endedError())
     this.#end()
   }
 
@@ -591,26 +421,13 @@ class TransactionState {
     }
     const { unlimit } = this
     this.countedBy = this.outside = this.stack = undefined
-    this.called = TransactionState
+    this.called = Level
     this.resolve = this.reject = this.unlimit = ignore
     // Last, since it calls the signal, which may be somebody's own.
     unlimit()
   }
-
-  /** Whether an independent transaction commits with the one around it, because it has touched what is staged there. */
-  joined() {
-    if (this.isIndependent && this.phase === 'running') this.#noteJoined()
-    return this.hasJoined
-  }
-
-  #noteJoined() {
-    if (this.hasJoined || this.handle === 0 || !binding.joined(port, this.handle)) return
-    this.hasJoined = true
-    publish(channels.joined, () => ({ ...this.describe(), around: this.around?.label }))
-  }
 }
 
-function ignore() {}
 
 /**
  * Runs `work` in a transaction of its own, or inside `around`.

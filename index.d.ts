@@ -315,7 +315,7 @@ export interface LockParty {
   ageMs: number
   /**
    * Where the call was made: of waiters, and of holders with `lockStacks`, else of one in 64. Of another thread only once that has reported it as
-   * old. Of waiters beyond some 3,000 a second one in 16 has it.
+   * old. Of waiters beyond some 1,000 a second one in 64 has it.
    */
   stack?: string
 }

@@ -10,13 +10,17 @@
  * so many. A stack costs as much as a lock that changes hands: without a bound, whoever hands a lock over a hundred thousand times a second would
  * spend a third of the time on stacks that nobody reads.
  */
-const STACKS_PER_MS = 3
-const STACKS_AT_ONCE = 2048
-const THEN_ONE_IN = 16
+const STACKS_PER_MS = 1
+const STACKS_AT_ONCE = 1024
+const THEN_ONE_IN = 64
+/** Lines of a waiter's stack: V8 asks half a microsecond for each. Those of the caller are first. */
+const LINES = 6
 
 /** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
 const HOLDERS_ONE_IN = 64
 
+/** Not where somebody has frozen it. */
+const isAdjustable = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
 let left = STACKS_AT_ONCE
 let lastWait = 0
 let untilWaiter = THEN_ONE_IN
@@ -46,13 +50,22 @@ function stackOfWaiter(called, now, always) {
   left = Math.min(left + (now - lastWait) * STACKS_PER_MS, STACKS_AT_ONCE)
   lastWait = now
   if (always || typeof called !== 'function') return stackOf(called)
-  if (left >= 1) {
-    left--
+  if (left >= 1) left--
+  else if (--untilWaiter > 0) return undefined
+  else untilWaiter = THEN_ONE_IN
+  return shortStackOf(called)
+}
+
+/** @param {Function} called */
+function shortStackOf(called) {
+  const { stackTraceLimit } = Error
+  if (!isAdjustable || !(stackTraceLimit > LINES)) return stackOf(called)
+  Error.stackTraceLimit = LINES
+  try {
     return stackOf(called)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
-  if (--untilWaiter > 0) return undefined
-  untilWaiter = THEN_ONE_IN
-  return stackOf(called)
 }
 
 /**

@@ -100,9 +100,12 @@ export type CaskErrorCode =
 export class CaskError extends Error {
   readonly name: 'CaskError'
   readonly code: CaskErrorCode
-  /** Whether the same call may succeed when it is made again. */
+  /** Whether the same call may succeed when it is made again; of a transaction, the whole of it. */
   readonly retryable: boolean
-  /** What the operating system or the caller's own code reported. */
+  /**
+   * What the operating system or the caller's own code reported; of a call in a doomed transaction, what doomed it, where that is
+   * retryable.
+   */
   readonly cause?: unknown
   /** The argument to correct; for a value, the place inside it. */
   readonly argument?: string
@@ -141,13 +144,15 @@ export class CaskError extends Error {
 export interface TransactionOptions {
   /**
    * `record`: reads and writes lock their records, so that transactions are serializable whatever their labels.
-   * `label`: reads take no locks, and writes take theirs at the commit; others stay serializable, this one is as far as its label goes.
+   * `label`: reads take no locks, and writes take theirs at the commit, all together; others stay serializable, this one is as far as
+   * its label goes.
    * @default 'record'
    */
   isolation?: 'record' | 'label'
   /**
-   * Inside a transaction of the same account: `join` leaves writes and locks to it; `independent` commits by itself, and stays when the
-   * one around it fails, unless it touches what is staged there (see `joined`).
+   * Inside a transaction of the same account: `join` leaves writes and locks to it and is undone with it. `independent` commits at its own
+   * end and stays when the one around it fails; its locks end with it, but for those that are held around it too. Where it touches a
+   * record with a write staged around it, it joins as a whole (see `joined`). Elsewhere the two are the same.
    * @default 'join'
    */
   nested?: 'join' | 'independent'
@@ -169,26 +174,35 @@ export interface RecordRef {
 interface KeyAccess {
   /**
    * Reads records of one family. Absent ids are omitted from the result.
-   * Outside a transaction it never waits and returns committed state; all ids are read at one instant.
+   * Outside a transaction it waits for no lock and returns committed state; all ids are read at one instant. Inside one it locks the records
+   * to its end, shared in `lid-mapping`, `device-list`, `identity-key` and `app-state-sync-key`, else exclusively.
    */
   get<F extends KnownFamily>(family: F, ids: string[]): Promise<{ [id: string]: FamilyMap[F] }>
   /**
    * Writes one atomic batch over all its families: after a failure, or a crash, either all of it is there or nothing.
    * `null` and `undefined` delete. A value that could not come back unchanged is refused with a `TypeError` that names its path.
+   * It waits for the locks of its records, and takes them together.
    */
   set<D extends KeyData<D>>(data: D): Promise<void>
-  /** Removes every record of the account. Creds stay. */
+  /** Removes every record of the account. Creds stay. It waits for all locks on records of the account. */
   clear(): Promise<void>
-  /** Records of one family: ids as of the call, each value as committed when it is reached; records removed since are omitted. */
+  /**
+   * Records of one family: ids as of the call, each value as committed when it is reached; records removed since are omitted.
+   * Inside a transaction it locks the family to its end, so that nobody else changes it.
+   */
   list<F extends KnownFamily>(family: F): AsyncIterable<[id: string, value: FamilyMap[F]]>
-  /** Ids of one family as of the call, in no particular order. */
+  /** Ids of one family as of the call, in no particular order. It locks as `list` does. */
   listIds(family: Family): AsyncIterable<string>
   /** Whether a call made here would take part in a transaction. */
   isInTransaction(): boolean
   /**
    * Runs `work` under the lock of `label`; its writes are committed as one batch when it resolves, and undone when it rejects.
-   * Every record it reads or writes is locked to its end. A transaction inside another one joins it. `label` is optional because
-   * Baileys 6.7 passes none.
+   * Every record it reads or writes is locked to its end. Inside another transaction of the account it joins that one, unless it is
+   * `independent`; inside one of another account it commits by itself. `label` is optional because Baileys 6.7 passes none.
+   *
+   * `work` is to use the handle it is given, or the methods of `keys`, and to await all that belongs to it. Inside another transaction it
+   * must not await calls of the outer handle: on what it has locked they wait for its end. Where one of its calls fails with a
+   * `CaskError`, the transaction rejects with that, whatever `work` does with it.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, label?: string, options?: TransactionOptions): Promise<T>
   /** Like `transaction`, with the locks of some records, at most 65,536, taken before `work` begins, and no label. */
@@ -202,9 +216,12 @@ interface KeyAccess {
 /** The keys of one account; assignable to every `SignalKeyStore*` type of both Baileys packages. */
 export interface KeyStore extends KeyAccess {}
 
-/** One running transaction: the methods of a key store, bound to it whatever the async context. */
+/**
+ * One running transaction: the methods of a key store, bound to it whatever the async context. After its end they reject with
+ * `ERR_CASK_TRANSACTION_ENDED`; while it is doomed, with what doomed it.
+ */
 export interface Transaction extends KeyAccess {
-  /** Replaces the account's creds when the transaction commits. */
+  /** Replaces the account's creds when the transaction commits. Locks them to its end. */
   setCreds(creds: AuthCredsLike): Promise<void>
   /** Whether a transaction that was to be independent commits with the one around it, because it has touched what is staged there. */
   readonly joined: boolean
@@ -272,7 +289,8 @@ export interface CaskOptions {
    */
   stallWarnMs?: number
   /**
-   * Keep the stack of every transaction's call for `locks()` and reports, and not of one in 64: 3 to 10 microseconds each.
+   * Keep the stack of every call that begins a transaction or waits, for `locks()` and reports: 3 to 10 microseconds each. Without it one
+   * transaction in 64 has its stack, and every wait, but for those beyond some 3,000 a second.
    * @default false
    */
   lockStacks?: boolean
@@ -294,17 +312,23 @@ export interface RecoveryReport {
 export interface Account {
   readonly name: string
   readonly keys: KeyStore
-  /** The creds last saved, as a new object; `undefined` where none were saved. */
+  /** The creds last committed, as a new object; `undefined` where there are none. The same inside a transaction. */
   loadCreds(): Promise<AuthCreds | undefined>
-  /** Saves creds in a batch of their own, at once; never part of a transaction that is under way. */
+  /**
+   * Saves creds in a batch of their own, at once, also inside a transaction: they stay when it is rolled back. Only where `setCreds` was
+   * called in that transaction or around it, they take the place of its value and commit with it.
+   */
   saveCreds(creds: AuthCredsLike): Promise<void>
-  /** Removes the creds and every record. Handles of the account reject with `ERR_CASK_DROPPED` from then on. */
+  /**
+   * Removes the creds and every record. Handles of the account reject with `ERR_CASK_DROPPED` from then on, and its transactions are
+   * doomed, in all threads. Refused inside one of them.
+   */
   drop(): Promise<void>
 }
 
 /** One that holds a lock or waits for it. */
 export interface LockParty {
-  /** Account of its transaction; absent for a `set` outside of all. */
+  /** Account of its transaction; absent for a write outside of all. */
   account?: string
   /** Label of its transaction. */
   label?: string
@@ -314,8 +338,8 @@ export interface LockParty {
   /** How long it has held it or waited, in milliseconds. */
   ageMs: number
   /**
-   * Where the call was made: of waiters, and of holders with `lockStacks`, else of one in 64. Of another thread only once that has reported it as
-   * old. Of waiters beyond some 1,000 a second one in 64 has it.
+   * Where the call was made; with `lockStacks` of all. Else waiters have it, but beyond some 1,000 a second only one in 64, and of holders
+   * one in 64. Of another thread only once that has reported it as old.
    */
   stack?: string
 }
@@ -330,7 +354,7 @@ export interface LockInfo {
   type?: string
   /** Of a record's lock. */
   id?: string
-  /** Longest first. */
+  /** Longest first. None where what is waited for is a lock around this one or inside it, or another record of the same write. */
   holders: LockParty[]
   /** In the order of service. */
   waiters: LockParty[]
@@ -354,11 +378,14 @@ export interface Cask {
   account(name?: string, options?: AccountOptions): Account
   /** Names of the accounts that have creds or a record. */
   accounts(): Promise<string[]>
-  /** Who holds what and who waits, in all threads. */
+  /** Every lock that is held or waited for, of all accounts, by all threads; empty where nothing is. */
   locks(): LockInfo[]
   /** Resolves when everything acknowledged before is safe from a loss of power. */
   flush(): Promise<void>
-  /** Waits for what is under way, then ends this handle. The store closes with its last handle. */
+  /**
+   * Waits for what is under way, then ends this handle; what is begun meanwhile outside of that rejects with `ERR_CASK_CLOSED`. It waits for
+   * each transaction of this handle that is not doomed, and is refused inside one. The store closes with its last handle.
+   */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -386,7 +413,8 @@ export function attachCask(ref: null | undefined): undefined
 export function attachCask(ref: Cask | string | null | undefined): Cask | undefined
 /**
  * Hands a whole stock Baileys socket over to the cask's own transactions: `makeWASocket(withCask({ auth: state, ... }))`.
- * `auth.keys` must be the keys of a cask themselves. Generic, so that the config keeps its type.
+ * `auth.keys` must be the keys of a cask themselves. Generic, so that the config keeps its type. Without `makeSignalRepository` in the
+ * config that of the installed Baileys is used; where it cannot be loaded, making the socket throws `ERR_CASK_BAILEYS_MISSING`.
  */
 export function withCask<C extends { auth: { creds: unknown; keys: unknown } }>(config: C): C
 /** Runs `work` outside of the transaction around this call, with all that begins in it: for handlers of events. */

@@ -7,7 +7,7 @@ import { collect, open, recordsOf } from './helpers/casks.mjs'
 import { tempFolder } from './helpers/folders.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
 import { runScript } from './helpers/script.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -52,7 +52,7 @@ describe('{ ambient: false }', () => {
     const { keys } = cask.account('a')
     const outside = cask.account('a', { ambient: false }).keys
     await keys.set({ session: { a: 'committed', b: 'committed' } })
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'staged' } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'staged' } }))
     return { cask, keys, outside, held }
   }
 
@@ -84,7 +84,7 @@ describe('{ ambient: false }', () => {
   test('begins transactions of its own: they wait for the label around, commit by themselves and stay', async t => {
     const { keys, outside, held } = await both(t)
     const controller = new AbortController()
-    const failing = await standing(t, work => keys.transaction(work, undefined, { signal: controller.signal }), tx => tx.set({ session: { c: 'staged' } }))
+    const failing = await heldOpen(t, work => keys.transaction(work, undefined, { signal: controller.signal }), tx => tx.set({ session: { c: 'staged' } }))
     await failing.inside(() => soon('its end', outside.transaction(async tx => {
       await tx.set({ session: { own: 1 } })
       assert.equal(tx.joined, false)
@@ -103,7 +103,7 @@ describe('{ ambient: false }', () => {
   test('takes no notice of a rollback or a doom around it', async t => {
     const { keys, outside } = await both(t)
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, undefined, { signal: controller.signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, undefined, { signal: controller.signal }))
     controller.abort()
     await held.inside(() => soon('a set', outside.set({ session: { d: 'doomed' } })))
     await held.inside(() => soon('a transaction', outside.transaction(tx => tx.get('session', ['d']))))
@@ -120,10 +120,10 @@ describe('the chain', () => {
   test('a call finds the innermost live transaction of its own account, through those of others', async t => {
     const cask = await open(t)
     const [a, b, c] = ['a', 'b', 'c'].map(name => cask.account(name).keys)
-    const outer = await standing(t, work => a.transaction(work))
-    const middle = await outer.inside(() => standing(t, work => b.transaction(work)))
-    const inner = await middle.inside(() => standing(t, work => a.transaction(work)))
-    const innermost = await inner.inside(() => standing(t, work => c.transaction(work)))
+    const outer = await heldOpen(t, work => a.transaction(work))
+    const middle = await outer.inside(() => heldOpen(t, work => b.transaction(work)))
+    const inner = await middle.inside(() => heldOpen(t, work => a.transaction(work)))
+    const innermost = await inner.inside(() => heldOpen(t, work => c.transaction(work)))
     await innermost.inside(async () => {
       assert.deepEqual([a, b, c].map(keys => keys.isInTransaction()), [true, true, true])
       await Promise.all([a, b, c].map(keys => keys.set({ session: { x: 1 } })))
@@ -159,11 +159,11 @@ describe('the chain', () => {
     const cask = await open(t)
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
     for (const [fail, after] of [[false, undefined], [true, 'ERR_CASK_TRANSACTION_ENDED']]) {
-      const middle = await standing(t, work => a.transaction(async tx => {
+      const middle = await heldOpen(t, work => a.transaction(async tx => {
         await work(tx)
         if (fail) throw new Error('rolled back')
       }, 'label'))
-      const inner = await middle.inside(() => standing(t, work => b.transaction(work)))
+      const inner = await middle.inside(() => heldOpen(t, work => b.transaction(work)))
       middle.leave()
       await soon('the end around it', outcome(middle.ended))
       await inner.inside(async () => {
@@ -180,8 +180,8 @@ describe('the chain', () => {
 
   test('calls inside one that was begun by the handle, from wherever, are part of it', async t => {
     const { keys } = (await open(t)).account()
-    const outer = await standing(t, work => keys.transaction(work, 'outer'))
-    const inner = await standing(t, work => outer.tx.transaction(work, 'inner'))
+    const outer = await heldOpen(t, work => keys.transaction(work, 'outer'))
+    const inner = await heldOpen(t, work => outer.tx.transaction(work, 'inner'))
     await inner.inside(() => keys.set({ session: { a: 1 } }))
     assert.deepEqual([await inner.tx.get('session', ['a']), await keys.get('session', ['a'])], [{ a: 1 }, {}])
   })
@@ -210,7 +210,7 @@ describe('a transaction of another account inside', () => {
   test('its locks end with it', async t => {
     const cask = await open(t)
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const outer = await standing(t, work => a.transaction(work, 'a'))
+    const outer = await heldOpen(t, work => a.transaction(work, 'a'))
     await outer.inside(() => b.transaction(tx => tx.set({ session: { x: 1 } }), 'b'))
     await soon('its label', b.transaction(async () => {}, 'b'))
     await soon('its record', b.set({ session: { x: 2 } }))
@@ -220,8 +220,8 @@ describe('a transaction of another account inside', () => {
   test('is linked to it: a circle through both is found, and the victim is the one that holds a lock of the circle', async t => {
     const cask = await open(t)
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const one = await standing(t, work => a.transaction(work, 'la'))
-    const other = await standing(t, work => b.transaction(work, 'lb'))
+    const one = await heldOpen(t, work => a.transaction(work, 'la'))
+    const other = await heldOpen(t, work => b.transaction(work, 'lb'))
     const waits = other.inside(() => a.transaction(async () => 'got it', 'la'))
     assert.ok(await isPending(waits))
     // It holds nothing itself; the one around it does.
@@ -238,9 +238,9 @@ describe('a transaction of another account inside', () => {
   test('the same with records that are set outside of both', async t => {
     const cask = await open(t)
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const one = await standing(t, work => a.transaction(work, 'la'), tx => tx.set({ session: { x: 1 } }))
-    const other = await standing(t, work => b.transaction(work, 'lb'), tx => tx.set({ session: { y: 1 } }))
-    const inner = await other.inside(() => standing(t, work => a.transaction(work)))
+    const one = await heldOpen(t, work => a.transaction(work, 'la'), tx => tx.set({ session: { x: 1 } }))
+    const other = await heldOpen(t, work => b.transaction(work, 'lb'), tx => tx.set({ session: { y: 1 } }))
+    const inner = await other.inside(() => heldOpen(t, work => a.transaction(work)))
     const waits = inner.tx.get('session', ['x'])
     waits.catch(() => {})
     assert.ok(await isPending(waits))
@@ -261,8 +261,8 @@ describe('detached', () => {
   test('leaves every transaction, gives what its work gives, and throws what it throws', async t => {
     const cask = await open(t)
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const outer = await standing(t, work => a.transaction(work), tx => tx.set({ session: { a: 'staged' } }))
-    const inner = await outer.inside(() => standing(t, work => b.transaction(work)))
+    const outer = await heldOpen(t, work => a.transaction(work), tx => tx.set({ session: { a: 'staged' } }))
+    const inner = await outer.inside(() => heldOpen(t, work => b.transaction(work)))
     const mine = new Error('mine')
     await inner.inside(async () => {
       const result = {}

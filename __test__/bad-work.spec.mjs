@@ -4,7 +4,7 @@ import { handleCalls } from './helpers/calls.mjs'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { turns, within } from './helpers/gate.mjs'
 import { runScript } from './helpers/script.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -120,7 +120,7 @@ describe('work that never settles', () => {
   test('keeps nobody else from anything, but for what it has locked', async t => {
     const cask = await open(t, { transactionTimeoutMs: 100 })
     const { keys } = cask.account()
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
     await soon('another label', keys.transaction(tx => tx.set({ session: { b: 1 } }), 'other'))
     await soon('the label', keys.transaction(tx => tx.set({ session: { a: 2 } }), 'label'))
     assert.equal((await outcome(held.ended)).error?.code, 'ERR_CASK_TRANSACTION_TIMEOUT')

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openCask } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { isPending, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -17,7 +17,7 @@ async function twoHandles(t, options = {}) {
   const name = `closing ${process.pid} ${names++}`
   const [cask, other] = [await open(t, { name, ...options }), await open(t, { name })]
   const [account, others] = [cask.account(), other.account()]
-  const holder = await standing(t, work => others.keys.transaction(work, 'busy'), async tx => {
+  const holder = await heldOpen(t, work => others.keys.transaction(work, 'busy'), async tx => {
     await tx.set({ session: { busy: 'holder' } })
     await tx.setCreds({ of: 'holder' })
   })
@@ -59,7 +59,7 @@ describe('close() waits', () => {
   test('for a plain set that waits for a transaction of the same handle, which it lets finish', async t => {
     const cask = await openCask({ name: `closing ${process.pid} ${names++}` })
     const { keys } = cask.account()
-    const held = await standing(t, work => keys.transaction(async tx => { await work(tx); await tx.set({ session: { b: 'held' } }) }), tx => tx.set({ session: { a: 'held' } }))
+    const held = await heldOpen(t, work => keys.transaction(async tx => { await work(tx); await tx.set({ session: { b: 'held' } }) }), tx => tx.set({ session: { a: 'held' } }))
     const order = []
     const set = keys.set({ session: { a: 'plain' } }).then(() => order.push('the set'))
     assert.ok(await isPending(set))
@@ -75,8 +75,8 @@ describe('close() waits', () => {
       const name = `closing ${process.pid} ${names++}`
       const [cask, other] = [await open(t, { name, ...limits }), await open(t, { name })]
       const { keys } = cask.account()
-      const outer = await standing(t, work => keys.transaction(work, 'outer', options))
-      const inner = await standing(t, work => outer.tx.transaction(async tx => { await work(tx); await tx.set({ session: { a: 1 } }); await keys.set({ session: { b: 1 } }) }, undefined, { nested: 'independent' }))
+      const outer = await heldOpen(t, work => keys.transaction(work, 'outer', options))
+      const inner = await heldOpen(t, work => outer.tx.transaction(async tx => { await work(tx); await tx.set({ session: { a: 1 } }); await keys.set({ session: { b: 1 } }) }, undefined, { nested: 'independent' }))
       await soon('the time-out', assert.rejects(outer.ended, { code: 'ERR_CASK_TRANSACTION_TIMEOUT' }))
       const order = []
       const ended = inner.ended.then(() => order.push('the inner one'))
@@ -93,8 +93,8 @@ describe('close() waits', () => {
   test('for a transaction of another account inside one that has ended', async t => {
     const cask = await openCask()
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const outer = await standing(t, work => a.transaction(work))
-    const inner = await outer.inside(() => standing(t, work => b.transaction(work)))
+    const outer = await heldOpen(t, work => a.transaction(work))
+    const inner = await outer.inside(() => heldOpen(t, work => b.transaction(work)))
     outer.leave()
     await outer.ended
     const order = []
@@ -113,30 +113,30 @@ describe('close() does not wait for ever for a transaction that is doomed, thoug
   const LIMITS = { transactionTimeoutMs: 150 }
   const DOOMS = {
     'by a call that has failed': ['ERR_CASK_LOCK_TIMEOUT', { ...LIMITS, lockTimeoutMs: 20 }, async (t, { keys }) => {
-      const held = await standing(t, work => keys.transaction(work, 'mine'))
+      const held = await heldOpen(t, work => keys.transaction(work, 'mine'))
       await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
       return held
     }],
     'by a deadlock': ['ERR_CASK_DEADLOCK', LIMITS, async (t, { keys, holder }) => {
-      const held = await standing(t, work => keys.transaction(work, 'mine'))
+      const held = await heldOpen(t, work => keys.transaction(work, 'mine'))
       holder.tx.transaction(async () => {}, 'mine').catch(() => {})
       await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_DEADLOCK' })
       return held
     }],
     'by its signal': ['ERR_CASK_ABORTED', LIMITS, async (t, { keys }) => {
       const controller = new AbortController()
-      const held = await standing(t, work => keys.transaction(work, 'mine', { signal: controller.signal }))
+      const held = await heldOpen(t, work => keys.transaction(work, 'mine', { signal: controller.signal }))
       controller.abort()
       return held
     }],
     'by its timeoutMs': ['ERR_CASK_TRANSACTION_TIMEOUT', LIMITS, async (t, { keys }) => {
-      const held = await standing(t, work => keys.transaction(work, 'mine', { timeoutMs: 20 }))
+      const held = await heldOpen(t, work => keys.transaction(work, 'mine', { timeoutMs: 20 }))
       await soon('the time-out', assert.rejects(held.ended))
       return held
     }],
-    'by transactionTimeoutMs, later': ['ERR_CASK_TRANSACTION_TIMEOUT', LIMITS, (t, { keys }) => standing(t, work => keys.transaction(work, 'mine'))],
+    'by transactionTimeoutMs, later': ['ERR_CASK_TRANSACTION_TIMEOUT', LIMITS, (t, { keys }) => heldOpen(t, work => keys.transaction(work, 'mine'))],
     'by a drop of its account': ['ERR_CASK_DROPPED', LIMITS, async (t, { account }) => {
-      const held = await standing(t, work => account.keys.transaction(work, 'mine'))
+      const held = await heldOpen(t, work => account.keys.transaction(work, 'mine'))
       await account.drop()
       return held
     }],
@@ -146,7 +146,7 @@ describe('close() does not wait for ever for a transaction that is doomed, thoug
       const handles = await twoHandles(t, options)
       let child
       const keys = nested
-        ? { ...handles.keys, transaction: (work, ...rest) => handles.keys.transaction(async tx => { child = await standing(t, part => tx.transaction(part)); return work(tx) }, ...rest) }
+        ? { ...handles.keys, transaction: (work, ...rest) => handles.keys.transaction(async tx => { child = await heldOpen(t, part => tx.transaction(part)); return work(tx) }, ...rest) }
         : handles.keys
       const held = await doom(t, { ...handles, keys, account: { ...handles.account, keys } })
       await soon('close', handles.cask.close())
@@ -162,7 +162,7 @@ describe('close() does not wait for ever for a transaction that is doomed, thoug
 
   test('where no limit would ever give it up', async t => {
     const { cask, keys } = await twoHandles(t, { transactionTimeoutMs: 0, lockTimeoutMs: 20 })
-    const held = await standing(t, work => keys.transaction(work))
+    const held = await heldOpen(t, work => keys.transaction(work))
     await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
     await soon('close', cask.close())
     held.leave()

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
 import { isPending, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
 
 inEveryPlace(place => {
   const accountHere = async t => (await open(t, await place.optionsFor(t))).account()
-  const staging = (t, account, creds, ...rest) => standing(t, work => account.keys.transaction(work, ...rest), tx => tx.setCreds(creds))
+  const staging = (t, account, creds, ...rest) => heldOpen(t, work => account.keys.transaction(work, ...rest), tx => tx.setCreds(creds))
 
   describe('saveCreds never joins', () => {
     test('it is committed at once, from every depth, and survives the rollback of all', async t => {
@@ -44,7 +44,7 @@ inEveryPlace(place => {
 
     test('two transactions at once may both save creds: neither holds the lock for longer than its save', async t => {
       const account = await accountHere(t)
-      const [one, other] = [await standing(t, work => account.keys.transaction(work, 'a')), await standing(t, work => account.keys.transaction(work, 'b'))]
+      const [one, other] = [await heldOpen(t, work => account.keys.transaction(work, 'a')), await heldOpen(t, work => account.keys.transaction(work, 'b'))]
       for (const held of [one, other, one]) await held.inside(() => soon('saveCreds', account.saveCreds({ of: held === one ? 'one' : 'other' })))
       assert.deepEqual(await account.loadCreds(), { of: 'one' })
     })
@@ -126,7 +126,7 @@ inEveryPlace(place => {
       const cask = await open(t, await place.optionsFor(t))
       const account = cask.account()
       const held = await staging(t, account, { n: 'staged' }, 'label')
-      const elsewhere = await standing(t, work => account.keys.transaction(work, 'other'))
+      const elsewhere = await heldOpen(t, work => account.keys.transaction(work, 'other'))
       const saves = [account.saveCreds({ n: 'outside' }), elsewhere.inside(() => account.saveCreds({ n: 'from another transaction' }))]
       for (const save of saves) assert.ok(await isPending(save))
       const [lock] = cask.locks().filter(({ kind }) => kind === 'creds')
@@ -175,7 +175,7 @@ inEveryPlace(place => {
       const account = await accountHere(t)
       const { keys } = account
       const one = await staging(t, account, { n: 'staged' }, 'one')
-      const other = await standing(t, work => keys.transaction(work, 'other'))
+      const other = await heldOpen(t, work => keys.transaction(work, 'other'))
       const waits = outcome(one.tx.transaction(async () => 'got it', 'other'))
       assert.ok(await isPending(waits))
       const { error } = await soon('the deadlock', outcome(other.inside(() => account.saveCreds({ n: 'saved' }))))

@@ -2,10 +2,10 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { inEveryPlace, open, openKeys, recordsOf } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { codeOf, heldIn, standing, waitedForIn } from './helpers/locks.mjs'
+import { codeOf, heldIn, read, standing, waitedForIn, write } from './helpers/locks.mjs'
 
 const SOON_MS = 5000
 const INDEPENDENT = { nested: 'independent' }
@@ -13,14 +13,9 @@ const LABEL = { isolation: 'label' }
 const BOTH = { ...INDEPENDENT, ...LABEL }
 const DEADLOCK = 'ERR_CASK_DEADLOCK'
 const ENDED = 'ERR_CASK_TRANSACTION_ENDED'
-const read = id => tx => tx.get('session', [id])
-const write = (id, value = 'x') => tx => tx.set({ session: { [id]: value } })
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
 
   describe('independent levels where those around them end', () => {
     for (const [what, between] of [

@@ -2,14 +2,12 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { inEveryPlace, openKeys, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { codeOf, heldIn, standing } from './helpers/locks.mjs'
+import { codeOf, heldIn, read, standing, write } from './helpers/locks.mjs'
 
 const SOON_MS = 5000
 const DEADLOCK = 'ERR_CASK_DEADLOCK'
-const read = id => tx => tx.get('session', [id])
-const write = (id, value = 'x') => tx => tx.set({ session: { [id]: value } })
 
 /** A stranger that has `first` and waits for `second` once `wait` is called. */
 async function stranger(keys, first, second) {
@@ -25,10 +23,7 @@ async function stranger(keys, first, second) {
 }
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
 
   describe('the victim', () => {
     test('is the waiting transaction where it holds a lock of the circle itself; the one around it goes on', async t => {

@@ -2,7 +2,7 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { collect, inEveryPlace, open } from './helpers/casks.mjs'
+import { collect, inEveryPlace, open, openKeys } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, retried, standing } from './helpers/locks.mjs'
@@ -27,10 +27,7 @@ async function cross(steps) {
 }
 
 inEveryPlace(place => {
-  const openHere = async (t, options) => {
-    const cask = await open(t, { ...await place.optionsFor(t), ...options })
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = (t, options) => openKeys(t, place, options)
 
   describe('circles of two', () => {
     const pairs = {

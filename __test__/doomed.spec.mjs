@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { ambientCalls, handleCalls } from './helpers/calls.mjs'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, until, within } from './helpers/gate.mjs'
-import { outcome, reasonOf, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome, reasonOf } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const LIMIT_MS = 40
@@ -13,42 +13,42 @@ const stages = tx => tx.set({ session: { staged: 1 } })
 /** Ways to doom a transaction whose work still runs: each gives the transaction, and waits until it is doomed. */
 const DOOMS = {
   'a call that waited for too long': ['ERR_CASK_LOCK_TIMEOUT', { lockTimeoutMs: LIMIT_MS }, async (t, keys) => {
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
-    const held = await standing(t, work => keys.transaction(work, 'label'), stages)
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), stages)
     await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
     return held
   }],
   'an ambient call that waited for too long': ['ERR_CASK_LOCK_TIMEOUT', { lockTimeoutMs: LIMIT_MS }, async (t, keys) => {
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
-    const held = await standing(t, work => keys.transaction(work, 'label'), stages)
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), stages)
     await held.inside(() => assert.rejects(keys.set({ session: { busy: 2 } }), { code: 'ERR_CASK_LOCK_TIMEOUT' }))
     return held
   }],
   'a deadlock': ['ERR_CASK_DEADLOCK', {}, async (t, keys) => {
-    const other = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
-    const held = await standing(t, work => keys.transaction(work, 'label'), stages)
+    const other = await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), stages)
     other.tx.get('session', ['staged']).catch(() => {})
     await assert.rejects(held.tx.get('session', ['busy']), { code: 'ERR_CASK_DEADLOCK' })
     return Object.assign(held, { other })
   }],
   transactionTimeoutMs: ['ERR_CASK_TRANSACTION_TIMEOUT', { transactionTimeoutMs: LIMIT_MS }, async (t, keys) => {
-    const held = await standing(t, work => keys.transaction(work, 'label'), stages)
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), stages)
     await soon('the time-out', assert.rejects(held.ended, { code: 'ERR_CASK_TRANSACTION_TIMEOUT' }))
     return held
   }],
   timeoutMs: ['ERR_CASK_TRANSACTION_TIMEOUT', {}, async (t, keys) => {
-    const held = await standing(t, work => keys.transaction(work, 'label', { timeoutMs: LIMIT_MS }), stages)
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { timeoutMs: LIMIT_MS }), stages)
     await soon('the time-out', assert.rejects(held.ended, { code: 'ERR_CASK_TRANSACTION_TIMEOUT' }))
     return held
   }],
   'its signal': ['ERR_CASK_ABORTED', {}, async (t, keys) => {
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }), stages)
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }), stages)
     controller.abort()
     return held
   }],
   'a drop of the account': ['ERR_CASK_DROPPED', {}, async (t, keys, account) => {
-    const held = await standing(t, work => keys.transaction(work, 'label'), stages)
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), stages)
     await account.drop()
     return held
   }],
@@ -97,7 +97,7 @@ for (const [name, [code, options, doom]] of Object.entries(DOOMS)) describe(`doo
       ...keys,
       transaction: (work, ...rest) => keys.transaction(async tx => {
         if (rest[0] === 'label') {
-          child = await standing(t, part => tx.transaction(part, 'inner'))
+          child = await heldOpen(t, part => tx.transaction(part, 'inner'))
           inner.open()
         }
         return work(tx)
@@ -134,7 +134,7 @@ describe('creds', () => {
   test('saved by the work of a doomed transaction are committed: a rollback would put the disk behind memory', async t => {
     const account = (await open(t)).account()
     const controller = new AbortController()
-    const held = await standing(t, work => account.keys.transaction(work, 'label', { signal: controller.signal }), tx => tx.setCreds({ n: 'staged' }))
+    const held = await heldOpen(t, work => account.keys.transaction(work, 'label', { signal: controller.signal }), tx => tx.setCreds({ n: 'staged' }))
     controller.abort()
     await held.inside(() => soon('saveCreds', account.saveCreds({ n: 'saved' })))
     held.leave()
@@ -144,14 +144,14 @@ describe('creds', () => {
 })
 
 describe('an independent transaction and the one around it', () => {
-  const independent = (t, around, options) => standing(t, work => around.tx.transaction(work, 'child', { nested: 'independent', ...options }))
+  const independent = (t, around, options) => heldOpen(t, work => around.tx.transaction(work, 'child', { nested: 'independent', ...options }))
   const RECORD = id => [{ account: 'default', type: 'session', id }]
 
   async function bothWaiting(t) {
     const account = (await open(t, { lockTimeoutMs: LIMIT_MS })).account()
     const { keys } = account
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { x: 1, y: 1 } }))
-    const parent = await standing(t, work => keys.transaction(work, 'parent'))
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { x: 1, y: 1 } }))
+    const parent = await heldOpen(t, work => keys.transaction(work, 'parent'))
     return { keys, parent, child: await independent(t, parent) }
   }
 
@@ -200,7 +200,7 @@ describe('an independent transaction and the one around it', () => {
       const held = await doom(t, {
         ...keys,
         transaction: (work, ...rest) => keys.transaction(async tx => {
-          if (rest[0] === 'label') child = await standing(t, part => tx.transaction(part, undefined, { nested: 'independent' }))
+          if (rest[0] === 'label') child = await heldOpen(t, part => tx.transaction(part, undefined, { nested: 'independent' }))
           return work(tx)
         }, ...rest),
       }, account)
@@ -217,7 +217,7 @@ describe('an independent transaction and the one around it', () => {
   test('an abort of each is told to each with its own reason', async t => {
     const { keys } = (await open(t)).account()
     const [outer, inner] = [new AbortController(), new AbortController()]
-    const parent = await standing(t, work => keys.transaction(work, 'parent', { signal: outer.signal }))
+    const parent = await heldOpen(t, work => keys.transaction(work, 'parent', { signal: outer.signal }))
     const child = await independent(t, parent, { signal: inner.signal })
     outer.abort('outer')
     assert.ok(await isPending(child.ended))
@@ -232,9 +232,9 @@ describe('an independent transaction and the one around it', () => {
     const cask = await open(t, { lockTimeoutMs: LIMIT_MS })
     const [a, b] = [cask.account('a').keys, cask.account('b').keys]
     const controller = new AbortController()
-    await standing(t, work => b.transaction(work), tx => tx.set({ session: { busy: 1 } }))
-    const parent = await standing(t, work => a.transaction(work, 'parent', { signal: controller.signal }))
-    const [good, bad] = await parent.inside(() => Promise.all([standing(t, work => b.transaction(work, 'good')), standing(t, work => b.transaction(work, 'bad'))]))
+    await heldOpen(t, work => b.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    const parent = await heldOpen(t, work => a.transaction(work, 'parent', { signal: controller.signal }))
+    const [good, bad] = await parent.inside(() => Promise.all([heldOpen(t, work => b.transaction(work, 'good')), heldOpen(t, work => b.transaction(work, 'bad'))]))
     await assert.rejects(bad.tx.get('session', ['busy']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
     await parent.tx.set({ session: { a: 1 } })
     controller.abort()

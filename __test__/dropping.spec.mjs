@@ -4,7 +4,7 @@ import { detached } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -34,7 +34,7 @@ for (const through of ['the same handle', 'another handle of the same store']) d
   for (const [what, begin] of Object.entries(HOLDERS)) {
     test(`dooms a transaction that ${what}: it rejects at once, though its work goes on, and commits nothing`, async t => {
       const { cask, keys, drop } = await handles(t)
-      const held = await standing(t, begin(keys))
+      const held = await heldOpen(t, begin(keys))
       await drop()
       await soon('its end', assert.rejects(held.ended, DROPPED))
       await assert.rejects(held.tx.get('session', ['a']), DROPPED)
@@ -47,7 +47,7 @@ for (const through of ['the same handle', 'another handle of the same store']) d
 
     test(`a transaction that ${what} and ends then is refused its commit`, async t => {
       const { cask, keys, drop } = await handles(t)
-      const held = await standing(t, begin(keys))
+      const held = await heldOpen(t, begin(keys))
       const dropped = drop()
       held.leave()
       await soon('its end', assert.rejects(held.ended, DROPPED))
@@ -58,7 +58,7 @@ for (const through of ['the same handle', 'another handle of the same store']) d
 
   test('dooms what waits: for a label, for records, inside, and outside of all', async t => {
     const { cask, account, keys, drop } = await handles(t)
-    await standing(t, work => keys.transaction(work, 'label'), async tx => { await tx.set({ session: { a: 2 } }); await tx.setCreds({}) })
+    await heldOpen(t, work => keys.transaction(work, 'label'), async tx => { await tx.set({ session: { a: 2 } }); await tx.setCreds({}) })
     let begun = 0
     const work = async () => begun++
     const waits = [
@@ -74,10 +74,10 @@ for (const through of ['the same handle', 'another handle of the same store']) d
 
   test('dooms what runs inside its transactions: joined, independent, and two deep', async t => {
     const { keys, drop } = await handles(t)
-    const outer = await standing(t, work => keys.transaction(work))
-    const joined = await standing(t, work => outer.tx.transaction(work))
-    const independent = await standing(t, work => outer.tx.transaction(work, undefined, { nested: 'independent' }))
-    const deep = await standing(t, work => independent.tx.transaction(work, 'deep'))
+    const outer = await heldOpen(t, work => keys.transaction(work))
+    const joined = await heldOpen(t, work => outer.tx.transaction(work))
+    const independent = await heldOpen(t, work => outer.tx.transaction(work, undefined, { nested: 'independent' }))
+    const deep = await heldOpen(t, work => independent.tx.transaction(work, 'deep'))
     await drop()
     for (const held of [deep, independent, joined, outer]) {
       await assert.rejects(held.tx.get('session', ['a']), DROPPED)
@@ -89,10 +89,10 @@ for (const through of ['the same handle', 'another handle of the same store']) d
   test('leaves other accounts alone, inside and around', async t => {
     const { cask, keys, drop } = await handles(t)
     const other = cask.account('other').keys
-    const outer = await standing(t, work => other.transaction(work, 'outer'))
-    const middle = await outer.inside(() => standing(t, work => keys.transaction(work, 'middle')))
-    const inner = await middle.inside(() => standing(t, work => other.transaction(work, 'inner')))
-    const apart = await middle.inside(() => standing(t, work => cask.account('third').keys.transaction(work)))
+    const outer = await heldOpen(t, work => other.transaction(work, 'outer'))
+    const middle = await outer.inside(() => heldOpen(t, work => keys.transaction(work, 'middle')))
+    const inner = await middle.inside(() => heldOpen(t, work => other.transaction(work, 'inner')))
+    const apart = await middle.inside(() => heldOpen(t, work => cask.account('third').keys.transaction(work)))
     await drop()
     await soon('its end', assert.rejects(middle.ended, DROPPED))
     await inner.tx.set({ session: { inner: 1 } })
@@ -106,7 +106,7 @@ for (const through of ['the same handle', 'another handle of the same store']) d
 
   test('a new handle begins anew: its labels and records are free, whatever still runs on the old one', async t => {
     const { cask, keys, drop } = await handles(t)
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 2 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 2 } }))
     await drop()
     const fresh = cask.account('x').keys
     await soon('a transaction', fresh.transaction(tx => tx.set({ session: { b: 1 } }), 'label'))
@@ -118,7 +118,7 @@ for (const through of ['the same handle', 'another handle of the same store']) d
 
 test('drop() inside of a transaction of the account is outside of it where it is detached', async t => {
   const account = (await open(t)).account('x')
-  const held = await standing(t, work => account.keys.transaction(work))
+  const held = await heldOpen(t, work => account.keys.transaction(work))
   await held.inside(() => assert.rejects(account.drop(), { code: 'ERR_CASK_INVALID_ARGUMENT' }))
   await held.tx.set({ session: { a: 1 } })
   await held.inside(() => soon('drop', detached(() => account.drop())))

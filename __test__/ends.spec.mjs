@@ -5,7 +5,7 @@ import { handleCalls } from './helpers/calls.mjs'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { gate, isPending, turns, until, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const ENDED = { name: 'CaskError', code: 'ERR_CASK_TRANSACTION_ENDED' }
@@ -67,7 +67,7 @@ describe('a throw', () => {
   test('after a call has failed does not hide what that call failed with', async t => {
     const cask = await open(t, { lockTimeoutMs: 20 })
     const { keys } = cask.account()
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
     let first
     const { error } = await outcome(keys.transaction(async tx => {
       first = (await outcome(tx.get('session', ['busy']))).error
@@ -116,7 +116,7 @@ describe('a handle after the end', () => {
   test('of a transaction that was doomed says that it has ended', async t => {
     const { keys } = (await open(t)).account()
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
     controller.abort()
     held.leave()
     await assert.rejects(held.ended, { code: 'ERR_CASK_ABORTED' })
@@ -130,7 +130,7 @@ describe('ambient calls of work that outlived its transaction', () => {
     const cask = await open(t, { transactionTimeoutMs: 150 })
     const { keys } = cask.account()
     await keys.set({ session: { a: 0 } })
-    const held = await standing(t, work => keys.transaction(async tx => {
+    const held = await heldOpen(t, work => keys.transaction(async tx => {
       await work(tx)
       throw new Error('rolled back')
     }, 'label'))
@@ -153,8 +153,8 @@ describe('ambient calls of work that outlived its transaction', () => {
 
   test('after that time what an inner one left over takes part in the one around it', async t => {
     const { keys } = (await open(t, { transactionTimeoutMs: 100 })).account()
-    const outer = await standing(t, work => keys.transaction(work))
-    const inner = await outer.inside(() => standing(t, work => keys.transaction(async tx => {
+    const outer = await heldOpen(t, work => keys.transaction(work))
+    const inner = await outer.inside(() => heldOpen(t, work => keys.transaction(async tx => {
       await work(tx)
       throw new Error('inner')
     })))
@@ -169,7 +169,7 @@ describe('ambient calls of work that outlived its transaction', () => {
 
   test('without a transactionTimeoutMs they are refused all the same', async t => {
     const { keys } = (await open(t, { transactionTimeoutMs: 0 })).account()
-    const held = await standing(t, work => keys.transaction(async tx => {
+    const held = await heldOpen(t, work => keys.transaction(async tx => {
       await work(tx)
       throw new Error('rolled back')
     }))
@@ -182,7 +182,7 @@ describe('ambient calls of work that outlived its transaction', () => {
     const { keys } = (await open(t)).account()
     for (const fail of [false, true]) {
       await keys.set({ session: { a: 0, late: null, fresh: null, with: null } })
-      const held = await standing(t, work => keys.transaction(async tx => {
+      const held = await heldOpen(t, work => keys.transaction(async tx => {
         await work(tx)
         if (fail) throw new Error('rolled back')
       }, 'label'), tx => tx.set({ session: { a: 1 } }))
@@ -205,8 +205,8 @@ describe('ambient calls of work that outlived its transaction', () => {
 
   test('a set made while the commit waits for its locks is an ordinary one', async t => {
     const { keys } = (await open(t)).account()
-    const busy = await standing(t, work => keys.transaction(work), tx => tx.get('session', ['a']))
-    const held = await standing(t, work => keys.transaction(work, 'label', { isolation: 'label' }), tx => tx.set({ session: { a: 'staged' } }))
+    const busy = await heldOpen(t, work => keys.transaction(work), tx => tx.get('session', ['a']))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { isolation: 'label' }), tx => tx.set({ session: { a: 'staged' } }))
     held.leave()
     await until('the commit begins', () => !held.tx.isInTransaction())
     assert.ok(await isPending(held.ended), 'the commit does not wait')
@@ -239,7 +239,7 @@ describe('a result', () => {
     test(`that is ${name}${waited ? ', where the label was waited for,' : ''} is as from an async function`, async t => {
       const cask = await open(t)
       const { keys } = cask.account()
-      const before = waited ? await standing(t, work => keys.transaction(work, 'label')) : undefined
+      const before = waited ? await heldOpen(t, work => keys.transaction(work, 'label')) : undefined
       const given = make()
       const ended = outcome(keys.transaction(tx => {
         tx.set({ session: { a: 1 } })

@@ -2,17 +2,14 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { collect, inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { collect, inEveryPlace, openKeys, recordsOf } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, heldIn, retried, standing, waitedForIn } from './helpers/locks.mjs'
 
 const SOON_MS = 10_000
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
   const LISTS = { list: store => collect(store.list('session')), listIds: store => collect(store.listIds('session')) }
 
   describe('a family that was listed', () => {

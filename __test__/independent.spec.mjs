@@ -3,21 +3,16 @@ import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { detached } from 'baileys-cask'
-import { collect, inEveryPlace, inFolders, open, recordsOf } from './helpers/casks.mjs'
+import { collect, inEveryPlace, inFolders, open, openKeys, recordsOf } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { codeOf, heldIn, standing } from './helpers/locks.mjs'
+import { codeOf, heldIn, read, standing, write } from './helpers/locks.mjs'
 
 const SOON_MS = 5000
 const INDEPENDENT = { nested: 'independent' }
-const read = id => tx => tx.get('session', [id])
-const write = (id, value = 'x') => tx => tx.set({ session: { [id]: value } })
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
   const committed = (keys, ...ids) => detached(() => keys.get('session', ids))
 
   describe('an independent child', () => {

@@ -1,7 +1,7 @@
 // Who is served when, and what is left afterwards.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { collect, inEveryPlace, open } from './helpers/casks.mjs'
+import { collect, inEveryPlace, openKeys } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, heldIn, standing, waitedForIn } from './helpers/locks.mjs'
 import { runScript } from './helpers/script.mjs'
@@ -9,10 +9,7 @@ import { runScript } from './helpers/script.mjs'
 const SOON_MS = 10_000
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
 
   describe('first come, first served', () => {
     test('for one record: transactions that read, that write, and plain sets, in the order of their calls', async t => {

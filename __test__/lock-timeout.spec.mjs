@@ -4,7 +4,7 @@ import { CaskError } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
 import { isPending, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
-import { outcome, reasonOf, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome, reasonOf } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const LIMIT_MS = 40
@@ -18,7 +18,7 @@ async function limited(t, options = {}) {
   const patient = await open(t, { name })
   const [account, other] = [cask.account('a'), patient.account('a')]
   await other.keys.set({ session: { busy: 'before' } })
-  const holder = await standing(t, work => other.keys.transaction(work, 'busy label'), async tx => {
+  const holder = await heldOpen(t, work => other.keys.transaction(work, 'busy label'), async tx => {
     await tx.set({ session: { busy: 'held' }, 'pre-key': { busy: 'held' } })
     await tx.setCreds({ n: 'held' })
   })
@@ -58,7 +58,7 @@ describe('a wait for longer than lockTimeoutMs', () => {
       const { keys, holder, other } = await limited(t)
       const joins = /inside/.test(name)
       for (const ambient of [false, true]) {
-        const held = await standing(t, work => keys.transaction(work, 'mine'), tx => tx.set({ session: { mine: 1 } }))
+        const held = await heldOpen(t, work => keys.transaction(work, 'mine'), tx => tx.set({ session: { mine: 1 } }))
         const begun = performance.now()
         const { error } = await soon('the limit', outcome(held.inside(() => call(ambient && name !== 'setCreds' ? keys : held.tx))))
         assert.ok(performance.now() - begun >= LIMIT_MS - 1)
@@ -130,7 +130,7 @@ describe('a wait for longer than lockTimeoutMs', () => {
 
   test('lets those behind it in the line go on', async t => {
     const { keys, other } = await limited(t)
-    const reader = await standing(t, work => other.keys.transaction(work), tx => tx.get('lid-mapping', ['x']))
+    const reader = await heldOpen(t, work => other.keys.transaction(work), tx => tx.get('lid-mapping', ['x']))
     const writes = outcome(keys.transaction(tx => tx.set({ 'lid-mapping': { x: 'y' } })))
     await isPending(writes)
     const reads = other.keys.transaction(tx => tx.get('lid-mapping', ['x']))
@@ -167,13 +167,13 @@ describe('lockTimeoutMs', () => {
   test('counts each wait by itself, not the transaction', async t => {
     const { keys, other } = await limited(t, { lockTimeoutMs: 400 })
     for (let n = 0; n < 3; n++) {
-      const held = await standing(t, work => other.keys.transaction(work), tx => tx.set({ 'sender-key': { [n]: 1 } }))
+      const held = await heldOpen(t, work => other.keys.transaction(work), tx => tx.set({ 'sender-key': { [n]: 1 } }))
       setTimeout(held.leave, 200)
     }
     const begun = performance.now()
     await keys.transaction(async tx => {
       for (let n = 0; n < 3; n++) await tx.get('sender-key', [String(n)])
-      const more = await standing(t, work => other.keys.transaction(work), late => late.set({ 'sender-key': { more: 1 } }))
+      const more = await heldOpen(t, work => other.keys.transaction(work), late => late.set({ 'sender-key': { more: 1 } }))
       setTimeout(more.leave, 250)
       await tx.get('sender-key', ['more'])
     })
@@ -192,7 +192,7 @@ describe('lockTimeoutMs', () => {
   test('holds in a worker thread for what the main thread has locked', async t => {
     const name = `lock timeouts ${process.pid} ${names++}`
     const { keys } = (await open(t, { name })).account('a')
-    await standing(t, work => keys.transaction(work, 'busy label'))
+    await heldOpen(t, work => keys.transaction(work, 'busy label'))
     const worker = await startWorker(t)
     const error = await soon('the limit', worker.run(async ({ openCask }, name) => {
       const { keys } = (await openCask({ name, lockTimeoutMs: 30 })).account('a')

@@ -2,22 +2,17 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { collect, inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { collect, inEveryPlace, openKeys, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { codeOf, heldIn, retried, standing } from './helpers/locks.mjs'
+import { codeOf, heldIn, read, retried, standing, write } from './helpers/locks.mjs'
 
 const SOON_MS = 10_000
 const INDEPENDENT = { nested: 'independent' }
 const LABEL = { isolation: 'label' }
 const DEADLOCK = 'ERR_CASK_DEADLOCK'
-const read = id => tx => tx.get('session', [id])
-const write = (id, value = 'x') => tx => tx.set({ session: { [id]: value } })
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
 
   /** Adds one to a record inside a transaction, in two steps. */
   const add = (id, by = 1) => async tx => {

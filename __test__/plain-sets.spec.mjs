@@ -2,7 +2,7 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { detached } from 'baileys-cask'
-import { collect, inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { collect, inEveryPlace, openKeys, recordsOf } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, heldIn, retried, standing, waitedForIn } from './helpers/locks.mjs'
@@ -15,10 +15,7 @@ const SIZES = [2, 300, 5000]
 const many = (size, value) => Object.fromEntries(Array.from({ length: size }, (_, n) => [`id ${n}`, value]))
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
 
   describe('a plain get', () => {
     test('never waits, whatever is locked, and reads what is committed', async t => {

@@ -1,7 +1,7 @@
 // What each call inside a transaction locks, in which mode, and for how long.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { collect, inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
+import { collect, inEveryPlace, open, openKeys, recordsOf } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { codeOf, heldIn, retried, standing, waitedForIn } from './helpers/locks.mjs'
 import { startWorker } from './helpers/remote.mjs'
@@ -12,10 +12,7 @@ const READ_MOSTLY = ['lid-mapping', 'device-list', 'identity-key', 'app-state-sy
 const EXCLUSIVE = ['pre-key', 'session', 'sender-key', 'sender-key-memory', 'app-state-sync-version', 'tctoken', 'other', 'a family of mine']
 
 inEveryPlace(place => {
-  const openHere = async t => {
-    const cask = await open(t, await place.optionsFor(t))
-    return { cask, keys: cask.account().keys }
-  }
+  const openHere = t => openKeys(t, place)
   /** What is locked after some calls of a transaction. */
   const lockedBy = async ({ cask, keys }, work, label, options) => {
     let held

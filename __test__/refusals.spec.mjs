@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { collect, open } from './helpers/casks.mjs'
 import { gate, until, within } from './helpers/gate.mjs'
 import { published } from './helpers/reports.mjs'
-import { SHARED, sharing, standing, waiters, waiting } from './helpers/threads.mjs'
+import { SHARED, sharing, standingHere, waiters, waiting } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 const SECRET = 'never-to-be-seen'
@@ -42,7 +42,7 @@ describe('a wait that took too long', () => {
     test(`names the records and labels it waited for, and no value: ${what}`, async t => {
       const cask = await open(t, { lockTimeoutMs: 30 })
       const account = cask.account()
-      const blocker = standing(t, account.keys, BLOCK, 'line')
+      const blocker = standingHere(t, account.keys, BLOCK, 'line')
       await blocker.entered
       const error = await within(SOON_MS, 'the limit', call({ account, keys: account.keys }).then(() => assert.fail('it did not wait'), error => error))
       assert.deepEqual([error.name, error.code, error.retryable], ['CaskError', 'ERR_CASK_LOCK_TIMEOUT', true])
@@ -148,7 +148,7 @@ describe('a transaction that is doomed', () => {
       const cask = await open(t, options)
       const account = cask.account()
       // The one it waits for, which may be doomed as well.
-      const blocker = standing(t, account.keys, tx => tx.set({ session: { a: SECRET } }))
+      const blocker = standingHere(t, account.keys, tx => tx.set({ session: { a: SECRET } }))
       await blocker.entered
       const error = await within(SOON_MS, 'its end', doom(account.keys, account).then(() => assert.fail('it was not doomed'), error => error))
       assert.equal(error.code, code)
@@ -173,7 +173,7 @@ describe('a transaction that is doomed', () => {
     const heard = published(t)
     const cask = await open(t)
     const { keys } = cask.account()
-    const other = standing(t, keys, tx => tx.set({ session: { b: 1 } }), 'other')
+    const other = standingHere(t, keys, tx => tx.set({ session: { b: 1 } }), 'other')
     await other.entered
     const crossing = keys.transaction(async tx => {
       await tx.set({ session: { a: 1 } })

@@ -5,7 +5,7 @@ import { CaskError } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -35,7 +35,7 @@ describe('a signal that is aborted', () => {
   test('while its label is waited for: rejects at once, its work never begins, and the line goes on', async t => {
     const cask = await open(t)
     const { keys } = cask.account()
-    const busy = await standing(t, work => keys.transaction(work, 'label'))
+    const busy = await heldOpen(t, work => keys.transaction(work, 'label'))
     const controller = new AbortController()
     let begun = 0
     const ended = outcome(keys.transaction(async () => begun++, 'label', { signal: controller.signal }))
@@ -56,9 +56,9 @@ describe('a signal that is aborted', () => {
   })) test(`while ${what} waits inside: the call and the transaction reject at once, though its work goes on`, async t => {
     const cask = await open(t)
     const { keys } = cask.account()
-    const busy = await standing(t, work => keys.transaction(work, 'busy'), async tx => { await tx.set({ session: { busy: 0 } }); await tx.setCreds({}) })
+    const busy = await heldOpen(t, work => keys.transaction(work, 'busy'), async tx => { await tx.set({ session: { busy: 0 } }); await tx.setCreds({}) })
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
     const waits = outcome(call(held.tx))
     assert.ok(await isPending(waits))
     controller.abort('why')
@@ -76,7 +76,7 @@ describe('a signal that is aborted', () => {
     const { keys } = cask.account()
     for (const reason of [new Error('mine'), 'a string', 0, null, undefined]) {
       const controller = new AbortController()
-      const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }), tx => tx.set({ session: { a: 1 } }))
+      const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }), tx => tx.set({ session: { a: 1 } }))
       controller.abort(reason)
       assert.deepEqual(cask.locks(), [], 'its locks are not free in the turn of the abort')
       isAborted(await soon('its end', outcome(held.ended)), controller.signal.reason)
@@ -89,7 +89,7 @@ describe('a signal that is aborted', () => {
   test('by a time-out of its own gives that as the cause', async t => {
     const keys = await keysOf(t)
     const signal = AbortSignal.timeout(30)
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal }))
     isAborted(await soon('its end', outcome(held.ended)), signal.reason)
     assert.equal(signal.reason.name, 'TimeoutError')
   })
@@ -130,9 +130,9 @@ describe('a signal that is aborted', () => {
 
   test('while its commit waits for its locks: that wait is cancelled like any other, and nothing is written', async t => {
     const keys = await keysOf(t)
-    const busy = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { a: 0 } }))
+    const busy = await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { a: 0 } }))
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal, isolation: 'label' }), tx => tx.set({ session: { a: 1, b: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal, isolation: 'label' }), tx => tx.set({ session: { a: 1, b: 1 } }))
     held.leave()
     assert.ok(await isPending(held.ended))
     controller.abort('why')
@@ -148,7 +148,7 @@ describe('a signal that is aborted', () => {
     await keys.transaction(async tx => {
       for (const nested of ['join', 'independent']) {
         const controller = new AbortController()
-        const inner = await standing(t, work => tx.transaction(work, 'label', { signal: controller.signal, nested }), given => given.set({ session: { inner: 1 } }))
+        const inner = await heldOpen(t, work => tx.transaction(work, 'label', { signal: controller.signal, nested }), given => given.set({ session: { inner: 1 } }))
         controller.abort(nested)
         isAborted(await soon('its end', outcome(inner.ended)), nested)
       }
@@ -160,9 +160,9 @@ describe('a signal that is aborted', () => {
   test('of the one around it dooms what joins it, and not what is independent', async t => {
     const keys = await keysOf(t)
     const controller = new AbortController()
-    const outer = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
-    const joined = await standing(t, work => outer.tx.transaction(work))
-    const independent = await standing(t, work => outer.tx.transaction(work, 'i', { nested: 'independent' }))
+    const outer = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
+    const joined = await heldOpen(t, work => outer.tx.transaction(work))
+    const independent = await heldOpen(t, work => outer.tx.transaction(work, 'i', { nested: 'independent' }))
     controller.abort('why')
     isAborted(await soon('the outer end', outcome(outer.ended)), 'why')
     await assert.rejects(joined.tx.get('session', ['a']), { code: 'ERR_CASK_ABORTED' })
@@ -177,16 +177,16 @@ describe('a signal that is aborted', () => {
   test('one signal may be of many transactions', async t => {
     const keys = await keysOf(t)
     const controller = new AbortController()
-    const many = await Promise.all(Array.from({ length: 30 }, (_, n) => standing(t, work => keys.transaction(work, `l${n}`, { signal: controller.signal }))))
+    const many = await Promise.all(Array.from({ length: 30 }, (_, n) => heldOpen(t, work => keys.transaction(work, `l${n}`, { signal: controller.signal }))))
     controller.abort('all')
     for (const [n, { ended }] of many.entries()) isAborted(await soon('an end', outcome(ended)), 'all', `l${n}`)
   })
 
   test('after one of its calls has failed: it rejects then, with that first error, though its work hangs', async t => {
     const keys = await keysOf(t, { lockTimeoutMs: 10 })
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
     const { error } = await outcome(held.tx.get('session', ['busy']))
     assert.equal(error.code, 'ERR_CASK_LOCK_TIMEOUT')
     assert.ok(await isPending(held.ended))
@@ -278,13 +278,13 @@ describe('a signal collects no listeners', () => {
     await outcome(keys.transactWith({ records: [{ type: 'session', id: '' }] }, async () => {}, { signal }))
     await keys.transaction(tx => tx.transaction(async () => {}, 'inner', { signal, nested: 'independent' }), 'label', { signal })
     await outcome(keys.transaction(tx => tx.transaction(async () => { throw mine }, 'inner', { signal }), 'label', { signal }))
-    const late = await standing(t, work => keys.transaction(work, 'late', { signal }))
+    const late = await heldOpen(t, work => keys.transaction(work, 'late', { signal }))
     await soon('the time-out', assert.rejects(late.ended, { code: 'ERR_CASK_TRANSACTION_TIMEOUT' }))
     await outcome(keys.transaction(() => new Promise(() => {}), 'label', { signal, timeoutMs: 10 }))
     assert.equal(listeners(signal), 0)
     const { signal: aborted } = new AbortController()
     const controller = new AbortController()
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal: controller.signal }))
     controller.abort()
     await outcome(held.ended)
     assert.deepEqual([listeners(controller.signal), listeners(aborted)], [0, 0])
@@ -330,7 +330,7 @@ describe('what is no AbortSignal', () => {
     const target = new EventTarget()
     const signal = like({ addEventListener: target.addEventListener.bind(target), removeEventListener: target.removeEventListener.bind(target) })
     assert.equal(await keys.transaction(async () => 1, 'label', { signal }), 1)
-    const held = await standing(t, work => keys.transaction(work, 'label', { signal }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { signal }))
     signal.aborted = true
     signal.reason = 'of my own'
     target.dispatchEvent(new Event('abort'))

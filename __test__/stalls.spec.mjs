@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { collect, open } from './helpers/casks.mjs'
 import { gate, turns, until, within } from './helpers/gate.mjs'
 import { keepingLogger, published } from './helpers/reports.mjs'
-import { SHARED, sharing, standing, waiters, workerWith } from './helpers/threads.mjs'
+import { SHARED, sharing, standingHere, waiters, workerWith } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 const WARN_MS = 40
@@ -29,7 +29,7 @@ const aWhile = () => sleep(WARN_MS * 5)
 describe('a holder that is older than stallWarnMs', () => {
   test('is reported once, with what it holds, and once more when it ends: through the channels and the logger', async t => {
     const { cask, keys, heard, told, stalls, ends } = await stalling(t, { lockStacks: true })
-    const holder = standing(t, keys, async tx => {
+    const holder = standingHere(t, keys, async tx => {
       await tx.set({ session: { a: 1 } })
       await tx.get('lid-mapping', ['1'])
     }, 'work')
@@ -65,7 +65,7 @@ describe('a holder that is older than stallWarnMs', () => {
 
   test('has no stack in its report where none was kept', async t => {
     const { keys, stalls } = await stalling(t)
-    const holders = Array.from({ length: 65 }, (_, n) => standing(t, keys, async () => {}, `label ${n}`))
+    const holders = Array.from({ length: 65 }, (_, n) => standingHere(t, keys, async () => {}, `label ${n}`))
     await until('the reports', () => stalls('holder').length === 65)
     const withStack = stalls('holder').filter(({ stack }) => stack !== undefined)
     assert.ok(withStack.length >= 1 && withStack.length <= 2, `${withStack.length} of 65`)
@@ -81,7 +81,7 @@ describe('a holder that is older than stallWarnMs', () => {
     test(`is reported when it ${what}`, async t => {
       const { keys, stalls, ends } = await stalling(t)
       const controller = new AbortController()
-      const holder = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'work', { signal: controller.signal })
+      const holder = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'work', { signal: controller.signal })
       await until('the report', () => stalls('holder').length > 0)
       await end(holder, { controller })
       await within(SOON_MS, 'its end', holder.ended.catch(() => {}))
@@ -91,7 +91,7 @@ describe('a holder that is older than stallWarnMs', () => {
 
   test('is reported when its time is up', async t => {
     const { keys, stalls, ends } = await stalling(t, { transactionTimeoutMs: WARN_MS * 4 })
-    const holder = standing(t, keys, async () => {}, 'work')
+    const holder = standingHere(t, keys, async () => {}, 'work')
     await within(SOON_MS, 'the time limit', assert.rejects(holder.ended, { code: 'ERR_CASK_TRANSACTION_TIMEOUT', label: 'work' }))
     assert.deepEqual([stalls('holder').length, ends('holder').length], [1, 1])
   })
@@ -142,7 +142,7 @@ describe('a waiter that is older than stallWarnMs', () => {
   for (const [what, [label, call]] of Object.entries(CALLS)) {
     test(`is reported once, with the stack of its call, and once more when it has what it waited for: ${what}`, async t => {
       const { account, keys, heard, told, stalls, ends } = await stalling(t)
-      const blocker = standing(t, keys, BLOCK, 'line')
+      const blocker = standingHere(t, keys, BLOCK, 'line')
       await blocker.entered
       const ended = call({ account, keys })
       await until('the report', () => stalls('waiter').length > 0)
@@ -168,7 +168,7 @@ describe('a waiter that is older than stallWarnMs', () => {
 
   test('is reported when it ends without what it waited for', async t => {
     const { keys, stalls, ends } = await stalling(t, { lockTimeoutMs: WARN_MS * 6 })
-    const blocker = standing(t, keys, BLOCK, 'line')
+    const blocker = standingHere(t, keys, BLOCK, 'line')
     await blocker.entered
     const signal = AbortSignal.timeout(WARN_MS * 6)
     const calls = [keys.set({ session: { a: 2 } }), keys.transaction(async () => {}, 'line'), keys.transaction(tx => tx.get('session', ['a']), 'mine', { signal })]
@@ -189,7 +189,7 @@ describe('a waiter that is older than stallWarnMs', () => {
   })) {
     test(`is no holder while it waits for ${what} and holds nothing`, async t => {
       const { keys, stalls } = await stalling(t)
-      const blocker = standing(t, keys, BLOCK, 'line')
+      const blocker = standingHere(t, keys, BLOCK, 'line')
       await until('the report of the blocker', () => stalls('holder').length === 1)
       const ended = transact(keys, work)
       await until('the report', () => stalls('waiter').length > 0)
@@ -203,7 +203,7 @@ describe('a waiter that is older than stallWarnMs', () => {
 
   test('is a holder as well where it has locks while it waits', async t => {
     const { keys, stalls } = await stalling(t)
-    const blocker = standing(t, keys, BLOCK, 'line')
+    const blocker = standingHere(t, keys, BLOCK, 'line')
     await blocker.entered
     const ended = keys.transaction(tx => tx.get('session', ['a']), 'mine')
     await until('both reports', () => stalls('waiter').length === 1 && stalls('holder').length === 2)
@@ -235,12 +235,12 @@ describe('reports', () => {
 
   test('are not made where stallWarnMs is 0', async t => {
     const { keys, heard, told } = await stalling(t, { stallWarnMs: 0, transactionTimeoutMs: 60_000 })
-    const holder = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'work')
+    const holder = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'work')
     await holder.entered
     const waits = keys.set({ session: { a: 2 } })
     // Another handle looks often.
     const other = await open(t, { stallWarnMs: WARN_MS })
-    const holds = standing(t, other.account().keys, async () => {}, 'other')
+    const holds = standingHere(t, other.account().keys, async () => {}, 'other')
     await until('the report of the other cask', () => heard.length > 0)
     await aWhile()
     await Promise.all([holder.leave(), holds.leave(), waits])
@@ -253,7 +253,7 @@ describe('reports', () => {
     const { cask, keys, told, stalls } = await stalling(t, options)
     const patient = keepingLogger()
     const other = await open(t, { ...options, stallWarnMs: 60_000, logger: patient.logger })
-    const holder = standing(t, other.account().keys, tx => tx.set({ session: { a: 1 } }), 'patient')
+    const holder = standingHere(t, other.account().keys, tx => tx.set({ session: { a: 1 } }), 'patient')
     await holder.entered
     const waits = keys.set({ session: { a: 2 } })
     await until('the report of the waiter', () => stalls('waiter').length > 0)
@@ -269,7 +269,7 @@ describe('reports', () => {
     const { keys } = await sharing(t, { ...options, stallWarnMs: 0 }, 0)
     const heard = published(t)
     const worker = await workerWith(t, { ...options, stallWarnMs: WARN_MS })
-    const blocker = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
+    const blocker = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
     await blocker.entered
     const there = worker.run(async ({ kept, say }) => {
       const { subscribe } = await import('node:diagnostics_channel')
@@ -290,7 +290,7 @@ describe('reports', () => {
     const { account, keys, heard, told } = await stalling(t, { lockStacks: true })
     await keys.set({ session: { read: { secret: SECRET } } })
     await account.saveCreds({ secret: SECRET })
-    const holder = standing(t, keys, async tx => {
+    const holder = standingHere(t, keys, async tx => {
       await tx.get('session', ['read'])
       await tx.set({ session: { a: { secret: SECRET }, b: SECRET }, 'pre-key': { 1: { private: Buffer.from(SECRET) } } })
       await tx.setCreds({ secret: SECRET })
@@ -306,8 +306,8 @@ describe('reports', () => {
   })
 
   for (const [what, begin] of Object.entries({
-    '1,500 holders': (t, keys) => Array.from({ length: 1500 }, (_, n) => standing(t, keys, tx => tx.set({ session: { [n]: 1 } }), `label ${n}`)),
-    '1,500 waiters behind one holder': (t, keys) => Array.from({ length: 1501 }, () => standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')),
+    '1,500 holders': (t, keys) => Array.from({ length: 1500 }, (_, n) => standingHere(t, keys, tx => tx.set({ session: { [n]: 1 } }), `label ${n}`)),
+    '1,500 waiters behind one holder': (t, keys) => Array.from({ length: 1501 }, () => standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')),
   })) {
     test(`of ${what} that stall at once do not stop the thread`, async t => {
       const { keys, told, stalls } = await stalling(t, { stallWarnMs: 100 })

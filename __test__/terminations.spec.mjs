@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm'
 import { recordsOf } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { until, within } from './helpers/gate.mjs'
-import { partiesOf, sharing, standing, waiters, workerWith } from './helpers/threads.mjs'
+import { partiesOf, sharing, standingHere, waiters, workerWith } from './helpers/threads.mjs'
 
 const COUNT = Number(process.env.CASK_TERMINATIONS ?? 100)
 /** Workers that live at the same time: one starts while another one ends. */
@@ -76,7 +76,7 @@ for (const [place, optionsFor] of Object.entries({
     const { cask, keys, account } = await sharing(t, options, 0)
     await keys.set({ session: { held: 'kept' }, other: { commits: 0, twin: 0 } })
     await account.saveCreds({ kept: true })
-    const held = standing(t, keys, async tx => { await tx.get('session', ['held']); await tx.setCreds({ kept: true }) }, 'held')
+    const held = standingHere(t, keys, async tx => { await tx.get('session', ['held']); await tx.setCreds({ kept: true }) }, 'held')
     await held.entered
 
     const states = Object.entries(STATES)

@@ -2,7 +2,7 @@ import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { contents } from './helpers/casks.mjs'
 import { until, within } from './helpers/gate.mjs'
-import { ENDS, SHARED, lockedAfterExit, locksInWords, partiesOf, sharing, standing, standingThere, waiters } from './helpers/threads.mjs'
+import { ENDS, SHARED, lockedAfterExit, locksInWords, partiesOf, sharing, standingHere, standingThere, waiters } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 /** Measured: below 1. The rest is for slow machines. */
@@ -95,7 +95,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
       if (how === 'is terminated') test(`${what} for a transaction of another thread`, async t => {
         const shared = await filled(t, optionsFor(t))
         const { cask, keys, worker } = shared
-        const blocker = standing(t, keys, BLOCKER, 'line')
+        const blocker = standingHere(t, keys, BLOCKER, 'line')
         await blocker.entered
         worker.run(`({ kept }) => (${call})(kept)`).catch(() => {})
         await until('it waits', () => waiters(cask).length > 0)
@@ -222,7 +222,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
   test('a lock that is handed to a thread while it is terminated is not lost', async t => {
     const { cask, keys, workers } = await sharing(t, optionsFor(t), 8)
     for (const [n, worker] of workers.entries()) {
-      const holder = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')
+      const holder = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'line')
       await holder.entered
       for (let i = 0; i < 3; i++) worker.run(({ kept }) => kept.keys.transaction(tx => tx.get('session', ['a']), 'line')).catch(() => {})
       worker.run(({ kept }) => kept.keys.set({ session: { a: 2 } })).catch(() => {})

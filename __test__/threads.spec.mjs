@@ -4,7 +4,7 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { once } from 'node:events'
 import { collect, open } from './helpers/casks.mjs'
 import { isPending, turns, until, within } from './helpers/gate.mjs'
-import { SHARED, locksInWords, sharing, standing, standingThere, waiters, waiting } from './helpers/threads.mjs'
+import { SHARED, locksInWords, sharing, standingHere, standingThere, waiters, waiting } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -86,7 +86,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
 
     test('those of several threads who wait for a lock get it in the order in which they came', async t => {
       const { cask, keys, workers } = await sharingHere(t, 3)
-      const first = standing(t, keys, async () => {}, 'line')
+      const first = standingHere(t, keys, async () => {}, 'line')
       await first.entered
       const append = ({ kept }, who) => kept.keys.transaction(async tx => {
         const { line = [] } = await tx.get('other', ['line'])
@@ -117,13 +117,13 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
 
     test('a plain set of another thread holds nothing while it waits, and is no deadlock\'s victim', async t => {
       const { cask, keys, worker } = await sharingHere(t)
-      const first = standing(t, keys, tx => tx.set({ session: { a: 'first' } }))
+      const first = standingHere(t, keys, tx => tx.set({ session: { a: 'first' } }))
       await first.entered
       const set = worker.run(({ kept }) => kept.keys.set({ session: { a: 'plain', b: 'plain' }, other: { c: 'plain' } }))
       // It stands in line at all of its records.
       await waiting(cask, 3)
       assert.deepEqual(cask.locks().flatMap(({ holders }) => holders).map(({ thread }) => thread), [0])
-      const both = standing(t, keys, async tx => { await tx.set({ session: { b: 'both' } }) })
+      const both = standingHere(t, keys, async tx => { await tx.set({ session: { b: 'both' } }) })
       assert.ok(await isPending(both.entered), 'it came later, and waits behind the set')
       await first.leave()
       await soon('the set', set)
@@ -148,7 +148,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
 
     test('isolation \'label\' takes its write locks at commit and waits for those of another thread', async t => {
       const { cask, keys, worker } = await sharingHere(t)
-      const here = standing(t, keys, tx => tx.set({ session: { a: 'here' } }))
+      const here = standingHere(t, keys, tx => tx.set({ session: { a: 'here' } }))
       await here.entered
       const there = worker.run(({ kept }) => kept.keys.transaction(async tx => {
         await tx.get('session', ['a'])
@@ -183,7 +183,7 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
     test('a time limit of one thread\'s handle ends its wait for another thread\'s lock', async t => {
       const options = optionsFor(t)
       const { cask, keys, worker } = await sharing(t, options)
-      const here = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
+      const here = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
       await here.entered
       const codes = await soon('the limits', worker.run(async ({ openCask }, options) => {
         const { keys } = (await openCask({ ...options, lockTimeoutMs: 30 })).account()

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CaskError } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -47,7 +47,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('the wait for its label counts, and its work never begins', async t => {
     const { keys } = (await open(t)).account()
-    const busy = await standing(t, work => keys.transaction(work, 'busy'))
+    const busy = await heldOpen(t, work => keys.transaction(work, 'busy'))
     let begun = 0
     const began = performance.now()
     isTimeout(await soon('the limit', outcome(keys.transaction(async () => begun++, 'busy', { timeoutMs: LIMIT_MS }))), 'busy')
@@ -60,7 +60,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('a wait for a record inside counts', async t => {
     const { keys } = (await open(t)).account()
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
     let call
     isTimeout(await soon('the limit', outcome(keys.transaction(async tx => {
       call = outcome(tx.get('session', ['busy']))
@@ -71,7 +71,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('wait and work together count', async t => {
     const { keys } = (await open(t)).account()
-    const busy = await standing(t, work => keys.transaction(work, 'busy'))
+    const busy = await heldOpen(t, work => keys.transaction(work, 'busy'))
     const begun = performance.now()
     let inside
     const ended = outcome(keys.transaction(async () => {
@@ -97,7 +97,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('the wait of a commit for its locks counts, and nothing is written', async t => {
     const { keys } = (await open(t)).account()
-    const busy = await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    const busy = await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
     isTimeout(await soon('the limit', outcome(keys.transaction(tx => tx.set({ session: { a: 1, busy: 2 } }), 'label', { timeoutMs: LIMIT_MS, isolation: 'label' }))), 'label')
     busy.leave()
     await soon('the other', busy.ended)
@@ -120,7 +120,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('after one of its calls has failed it still ends the call, with that first error', async t => {
     const { keys } = (await open(t, { lockTimeoutMs: 10 })).account()
-    await standing(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
+    await heldOpen(t, work => keys.transaction(work), tx => tx.set({ session: { busy: 1 } }))
     let first
     const { error } = await soon('the limit', outcome(keys.transaction(async tx => {
       first = (await outcome(tx.get('session', ['busy']))).error
@@ -132,8 +132,8 @@ describe('timeoutMs is the total of one call', () => {
 
   test('the same where the call that failed was a deadlock, or one of an inner transaction', async t => {
     const { keys } = (await open(t)).account()
-    const other = await standing(t, work => keys.transaction(work, 'other'))
-    const mine = await standing(t, work => keys.transaction(work, 'mine', { timeoutMs: 200 }))
+    const other = await heldOpen(t, work => keys.transaction(work, 'other'))
+    const mine = await heldOpen(t, work => keys.transaction(work, 'mine', { timeoutMs: 200 }))
     other.tx.transaction(async () => {}, 'mine').catch(() => {})
     const { error } = await outcome(mine.tx.transaction(async () => {}, 'other'))
     assert.equal(error.code, 'ERR_CASK_DEADLOCK')
@@ -155,7 +155,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('0 is none', async t => {
     const { keys } = (await open(t)).account()
-    const held = await standing(t, work => keys.transaction(work, 'label', { timeoutMs: 0 }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { timeoutMs: 0 }))
     await sleep(2 * LIMIT_MS)
     assert.ok(await isPending(held.ended))
     held.leave()
@@ -164,7 +164,7 @@ describe('timeoutMs is the total of one call', () => {
 
   test('late ends change nothing', async t => {
     const { keys } = (await open(t)).account()
-    const held = await standing(t, work => keys.transaction(work, 'label', { timeoutMs: LIMIT_MS }), tx => tx.set({ session: { a: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label', { timeoutMs: LIMIT_MS }), tx => tx.set({ session: { a: 1 } }))
     isTimeout(await soon('the limit', outcome(held.ended)), 'label')
     held.leave()
     await turns()

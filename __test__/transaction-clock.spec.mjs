@@ -5,7 +5,7 @@ import { block } from './helpers/block.mjs'
 import { open } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { startChild, startWorker } from './helpers/remote.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -24,7 +24,7 @@ describe('time in which this thread stood still does not count', () => {
   for (const limit of [40, 100, 300]) {
     test(`a limit of ${limit} ms outlasts ${3 * limit} ms in which nothing ran`, async t => {
       const keys = await keysOf(t, limit)
-      const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
+      const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
       // The watch has looked at it at least once.
       await sleep(10 + limit / 6)
       block(3 * limit)
@@ -50,7 +50,7 @@ describe('time in which this thread stood still does not count', () => {
 
   test('many times over, and after the clock has run for a while', async t => {
     const keys = await keysOf(t, 400)
-    const held = await standing(t, work => keys.transaction(work, 'label'))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'))
     await sleep(60)
     for (let n = 0; n < 4; n++) {
       block(120)
@@ -63,7 +63,7 @@ describe('time in which this thread stood still does not count', () => {
 
   test('it moves the limit and does not lift it: what still hangs is given up', async t => {
     const keys = await keysOf(t, 50)
-    const held = await standing(t, work => keys.transaction(work, 'label'))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'))
     await sleep(15)
     block(200)
     const { error } = await soon('the time-out', outcome(held.ended))
@@ -117,7 +117,7 @@ describe('time in which this thread stood still does not count', () => {
     // The main thread's limit goes on while the other one stands still.
     const keys = await keysOf(t, 50, { name })
     const stuck = worker.run(() => { const end = performance.now() + 1000; while (performance.now() < end); })
-    const held = await standing(t, work => keys.transaction(work, 'here'))
+    const held = await heldOpen(t, work => keys.transaction(work, 'here'))
     await soon('the time-out', assert.rejects(held.ended, TIMED_OUT))
     await stuck
   })
@@ -128,11 +128,11 @@ describe('the clock is monotonic', () => {
     const keys = await keysOf(t, 200)
     const { now } = Date
     t.after(() => (Date.now = now))
-    const held = await standing(t, work => keys.transaction(work, 'label'))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'))
     Date.now = () => now() + jump
     await sleep(60)
     await held.tx.set({ session: { a: 1 } })
-    const hung = await standing(t, work => keys.transaction(work, 'hung'))
+    const hung = await heldOpen(t, work => keys.transaction(work, 'hung'))
     held.leave()
     await soon('the end', held.ended)
     const { error } = await soon('the time-out', outcome(hung.ended))
@@ -148,11 +148,11 @@ describe('limits of several handles in one thread', () => {
     // The best of three, since a thread of a busy machine may stand still.
     for (let n = 0; n < 3 && soonest > 250; n++) {
       const long = await keysOf(t, 120_000, { stallWarnMs })
-      const waits = await standing(t, work => long.transaction(work, 'long'))
+      const waits = await heldOpen(t, work => long.transaction(work, 'long'))
       await sleep(before)
       const short = await keysOf(t, 40, { stallWarnMs })
       const begun = performance.now()
-      const hung = await standing(t, work => short.transaction(work, 'short'))
+      const hung = await heldOpen(t, work => short.transaction(work, 'short'))
       const { error } = await soon('the time-out', outcome(hung.ended))
       const took = performance.now() - begun
       assert.deepEqual([error?.code, error?.label], ['ERR_CASK_TRANSACTION_TIMEOUT', 'short'])
@@ -168,9 +168,9 @@ describe('limits of several handles in one thread', () => {
 
   test('the other way round: the long one is not cut short', async t => {
     const short = await keysOf(t, 40)
-    const hung = await standing(t, work => short.transaction(work, 'short'))
+    const hung = await heldOpen(t, work => short.transaction(work, 'short'))
     const long = await keysOf(t, 120_000)
-    const waits = await standing(t, work => long.transaction(work, 'long'))
+    const waits = await heldOpen(t, work => long.transaction(work, 'long'))
     await soon('the time-out', assert.rejects(hung.ended, TIMED_OUT))
     assert.ok(await isPending(waits.ended))
     waits.leave()
@@ -179,12 +179,12 @@ describe('limits of several handles in one thread', () => {
 
   test('heldMs is the time since the first lock, whatever else is watched, and never negative', async t => {
     const long = await keysOf(t, 120_000)
-    await standing(t, work => long.transaction(work, 'long'))
+    await heldOpen(t, work => long.transaction(work, 'long'))
     for (const [before, limit] of [[0, 20], [300, 20], [300, 80], [700, 30]]) {
       await sleep(before)
       const short = await keysOf(t, limit)
       const begun = performance.now()
-      const hung = await standing(t, work => short.transaction(work, 'short', { timeoutMs: 5000 }))
+      const hung = await heldOpen(t, work => short.transaction(work, 'short', { timeoutMs: 5000 }))
       const { error } = await soon('the time-out', outcome(hung.ended))
       const took = performance.now() - begun
       assert.equal(error?.code, 'ERR_CASK_TRANSACTION_TIMEOUT')
@@ -194,11 +194,11 @@ describe('limits of several handles in one thread', () => {
 
   test('also by timeoutMs', async t => {
     const long = await keysOf(t, 120_000)
-    const held = await standing(t, work => long.transaction(work, 'long'))
+    const held = await heldOpen(t, work => long.transaction(work, 'long'))
     await sleep(700)
     const begun = performance.now()
     const short = await keysOf(t, 40)
-    const other = await standing(t, work => short.transaction(work, 'by timeoutMs', { timeoutMs: 30 }))
+    const other = await heldOpen(t, work => short.transaction(work, 'by timeoutMs', { timeoutMs: 30 }))
     const { error } = await soon('the time-out', outcome(other.ended))
     assert.ok(error.heldMs >= 0 && error.heldMs <= performance.now() - begun + 1, `heldMs is ${error.heldMs}`)
     held.leave()
@@ -207,8 +207,8 @@ describe('limits of several handles in one thread', () => {
   test('a limit of one handle is not that of another one of the same store', async t => {
     const name = `limits ${process.pid}`
     const [short, long] = [await keysOf(t, 40, { name }), await keysOf(t, 120_000, { name })]
-    const hung = await standing(t, work => short.transaction(work, 'short'))
-    const waits = await standing(t, work => long.transaction(work, 'long'))
+    const hung = await heldOpen(t, work => short.transaction(work, 'short'))
+    const waits = await heldOpen(t, work => long.transaction(work, 'long'))
     await soon('the time-out', assert.rejects(hung.ended, TIMED_OUT))
     await sleep(100)
     assert.ok(await isPending(waits.ended))

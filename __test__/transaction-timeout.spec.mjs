@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CaskError } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
-import { outcome, standing } from './helpers/standing.mjs'
+import { heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -34,7 +34,7 @@ describe('a transaction that holds a lock and makes no call', () => {
   for (const [lock, begin] of Object.entries(FIRST_LOCKS)) test(`is given up after the limit, from ${lock} on`, async t => {
     const cask = await open(t, { transactionTimeoutMs: LIMIT_MS })
     const begun = performance.now()
-    const held = await standing(t, work => begin(cask.account().keys, work))
+    const held = await heldOpen(t, work => begin(cask.account().keys, work))
     const { error } = await soon('the time-out', outcome(held.ended))
     const took = performance.now() - begun
     assert.ok(error instanceof CaskError)
@@ -48,7 +48,7 @@ describe('a transaction that holds a lock and makes no call', () => {
 
   test('gives its locks to those who wait in that moment, and commits nothing later', async t => {
     const keys = await keysOf(t, LIMIT_MS)
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'hung', b: 'hung' } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'hung', b: 'hung' } }))
     const order = []
     const waits = [keys.transaction(tx => tx.get('session', ['a']), 'label'), keys.set({ session: { a: 'plain' } })]
     await soon('all', Promise.all([...waits.map(wait => wait.then(() => order.push('a waiter'))), outcome(held.ended).then(() => order.push('the end'))]))
@@ -60,7 +60,7 @@ describe('a transaction that holds a lock and makes no call', () => {
 
   test('is refused its late commit, and rejects once and for all', async t => {
     const keys = await keysOf(t, LIMIT_MS)
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'late' } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 'late' } }))
     await soon('the time-out', assert.rejects(held.ended, TIMED_OUT))
     held.leave()
     await turns()
@@ -100,7 +100,7 @@ describe('what does not count', () => {
     const name = `limits ${process.pid} first lock`
     const keys = await keysOf(t, LIMIT_MS, { name })
     const other = await keysOf(t, 0, { name })
-    const busy = await standing(t, work => other.transaction(work, 'label'))
+    const busy = await heldOpen(t, work => other.transaction(work, 'label'))
     const ended = keys.transaction(tx => tx.set({ session: { a: 1 } }), 'label')
     await sleep(5 * LIMIT_MS)
     busy.leave()
@@ -116,7 +116,7 @@ describe('what does not count', () => {
     const name = `limits ${process.pid} ${who}`
     const keys = await keysOf(t, 20, { name })
     const other = await keysOf(t, 0, { name })
-    const busy = await standing(t, work => other.transaction(work, 'busy'), tx => tx.set({ session: { busy: 1 } }))
+    const busy = await heldOpen(t, work => other.transaction(work, 'busy'), tx => tx.set({ session: { busy: 1 } }))
     const ended = keys.transaction(async tx => {
       await wait(tx)
       await tx.set({ session: { a: 1 } })
@@ -205,7 +205,7 @@ describe('the clock starts anew', () => {
 describe('0 is no limit', () => {
   test('a transaction that holds locks stays as long as it likes', async t => {
     const keys = await keysOf(t, 0, { stallWarnMs: 20 })
-    const held = await standing(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
+    const held = await heldOpen(t, work => keys.transaction(work, 'label'), tx => tx.set({ session: { a: 1 } }))
     await sleep(200)
     assert.ok(await isPending(held.ended))
     held.leave()
@@ -236,8 +236,8 @@ describe('inside each other', () => {
 
   test('the locks of a child that timed out are free, also where the one around it goes on', async t => {
     const keys = await keysOf(t, LIMIT_MS)
-    const outer = await standing(t, work => keys.transaction(work))
-    const inner = await standing(t, work => outer.tx.transaction(work, 'child'), tx => tx.set({ session: { a: 1 } }))
+    const outer = await heldOpen(t, work => keys.transaction(work))
+    const inner = await heldOpen(t, work => outer.tx.transaction(work, 'child'), tx => tx.set({ session: { a: 1 } }))
     await soon('the time-out', assert.rejects(inner.ended, { ...TIMED_OUT, label: 'child' }))
     await soon('its label', keys.transaction(async () => {}, 'child'))
     await soon('its record', keys.set({ session: { a: 2 } }))
@@ -251,8 +251,8 @@ describe('inside each other', () => {
     test(`an ancestor's time-out by ${how} does not doom an independent child, which commits`, async t => {
       const cask = await open(t, limits)
       const { keys } = cask.account()
-      const outer = await standing(t, work => keys.transaction(work, 'outer', options), tx => tx.set({ session: { outer: 1 } }))
-      const inner = await standing(t, work => outer.tx.transaction(work, undefined, { nested: 'independent' }))
+      const outer = await heldOpen(t, work => keys.transaction(work, 'outer', options), tx => tx.set({ session: { outer: 1 } }))
+      const inner = await heldOpen(t, work => outer.tx.transaction(work, undefined, { nested: 'independent' }))
       const { error } = await soon('the time-out', outcome(outer.ended))
       assert.deepEqual([error.code, error.label], ['ERR_CASK_TRANSACTION_TIMEOUT', 'outer'])
       await inner.tx.set({ session: { inner: 1 } })
@@ -266,8 +266,8 @@ describe('inside each other', () => {
 
     test(`an ancestor's time-out by ${how} dooms what joins it`, async t => {
       const { keys } = (await open(t, limits)).account()
-      const outer = await standing(t, work => keys.transaction(work, 'outer', options))
-      const inner = await standing(t, work => outer.tx.transaction(work))
+      const outer = await heldOpen(t, work => keys.transaction(work, 'outer', options))
+      const inner = await heldOpen(t, work => outer.tx.transaction(work))
       await soon('the time-out', assert.rejects(outer.ended, { ...TIMED_OUT, label: 'outer' }))
       await assert.rejects(inner.tx.set({ session: { inner: 1 } }), { code: 'ERR_CASK_TRANSACTION_TIMEOUT' })
       inner.leave()
@@ -285,8 +285,8 @@ describe('inside each other', () => {
     'is of another account': (outer, work, cask) => outer.inside(() => cask.account('other').keys.transaction(work)),
   })) test(`a child that ${what}, holds nothing and hangs does not put off the time-out of the one around it`, async t => {
     const cask = await open(t, { transactionTimeoutMs: LIMIT_MS })
-    const outer = await standing(t, work => cask.account().keys.transaction(work, 'outer'))
-    await standing(t, work => begin(outer, work, cask))
+    const outer = await heldOpen(t, work => cask.account().keys.transaction(work, 'outer'))
+    await heldOpen(t, work => begin(outer, work, cask))
     const { error } = await soon('the time-out', outcome(outer.ended))
     assert.deepEqual([error?.code, error?.label], ['ERR_CASK_TRANSACTION_TIMEOUT', 'outer'])
     assert.match(error.message, /without a call/, `only after ten times the limit: ${error.heldMs} ms`)
@@ -296,15 +296,15 @@ describe('inside each other', () => {
   test('a transaction of another account inside is timed out, and is not doomed, by itself', async t => {
     const cask = await open(t, { transactionTimeoutMs: LIMIT_MS })
     const [a, b] = ['a', 'b'].map(name => cask.account(name).keys)
-    const outer = await standing(t, work => a.transaction(work, 'outer'))
-    const inner = await outer.inside(() => standing(t, work => b.transaction(work)))
+    const outer = await heldOpen(t, work => a.transaction(work, 'outer'))
+    const inner = await outer.inside(() => heldOpen(t, work => b.transaction(work)))
     await soon('the outer time-out', assert.rejects(outer.ended, { ...TIMED_OUT, label: 'outer' }))
     await inner.tx.set({ session: { b: 1 } })
     inner.leave()
     await soon('the inner end', inner.ended)
     assert.deepEqual(await b.get('session', ['b']), { b: 1 })
-    const again = await standing(t, work => a.transaction(work))
-    const hung = await again.inside(() => standing(t, work => b.transaction(work, 'inner')))
+    const again = await heldOpen(t, work => a.transaction(work))
+    const hung = await again.inside(() => heldOpen(t, work => b.transaction(work, 'inner')))
     await soon('the inner time-out', assert.rejects(hung.ended, { ...TIMED_OUT, label: 'inner' }))
     await again.tx.set({ session: { a: 1 } })
     again.leave()

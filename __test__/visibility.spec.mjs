@@ -6,7 +6,7 @@ import { afterwards } from './helpers/cleanup.mjs'
 import { loadAgain } from './helpers/copies.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { turns, until, within } from './helpers/gate.mjs'
-import { SHARED, locksInWords, partiesOf, sharing, standing, standingThere, waiters, waiting, workerWith } from './helpers/threads.mjs'
+import { SHARED, locksInWords, partiesOf, sharing, standingHere, standingThere, waiters, waiting, workerWith } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 const HERE = /visibility\.spec\.mjs/
@@ -35,14 +35,14 @@ describe('locks()', () => {
 
   test('every kind of lock is there with what it is on and how it is held', async t => {
     const cask = await open(t)
-    const shop = standing(t, cask.account('shop').keys, async tx => {
+    const shop = standingHere(t, cask.account('shop').keys, async tx => {
       await tx.get('lid-mapping', ['1'])
       await tx.get('session', ['a'])
       await tx.set({ 'my own': { b: 1 } })
       await collect(tx.listIds('pre-key'))
       await tx.setCreds({})
     }, 'work')
-    const clears = standing(t, cask.account('other').keys, tx => tx.clear())
+    const clears = standingHere(t, cask.account('other').keys, tx => tx.clear())
     await Promise.all([shop.entered, clears.entered])
     const [party] = cask.locks()[0].holders
     assert.deepEqual(namesOf(party).filter(name => name !== 'stack'), ['account', 'ageMs', 'label', 'mode', 'thread'])
@@ -74,7 +74,7 @@ describe('locks()', () => {
     const { keys } = cask.account()
     const holders = []
     for (const label of ['first', 'second']) {
-      const holder = standing(t, keys, tx => tx.get('device-list', ['a']), label)
+      const holder = standingHere(t, keys, tx => tx.get('device-list', ['a']), label)
       await holder.entered
       holders.push(holder)
       await until('time passes', () => lockOf(cask, 'record device-list a').holders.at(-1).ageMs >= 20)
@@ -102,7 +102,7 @@ describe('locks()', () => {
   test('a plain set that waits is there at each of its records, and a wait for an enclosing lock at that lock', async t => {
     const cask = await open(t)
     const { keys } = cask.account()
-    const holder = standing(t, keys, tx => tx.set({ session: { a: 1 } }))
+    const holder = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }))
     await holder.entered
     const calls = [keys.set({ session: { a: 1, b: 1 } }), keys.transaction(tx => collect(tx.listIds('session'))), keys.clear()]
     assert.deepEqual(locksInWords(cask), ['account <- exclusive', 'family session <- shared', 'record session a exclusive <- exclusive', 'record session b <- exclusive'])
@@ -210,7 +210,7 @@ describe('the stack of a waiter', () => {
 
   /** Makes a call on one handle and looks at its waits through another. */
   async function seenThrough(t, call, made, seen) {
-    const blockers = [made.account(), made.account('other')].map(({ keys }) => standing(t, keys, BLOCK, 'line'))
+    const blockers = [made.account(), made.account('other')].map(({ keys }) => standingHere(t, keys, BLOCK, 'line'))
     await Promise.all(blockers.map(({ entered }) => entered))
     const account = made.account()
     const ended = call({ account, keys: account.keys, other: made.account('other').keys })
@@ -242,7 +242,7 @@ describe('the stack of a waiter', () => {
   test('is there for every one, also where a thousand begin to wait in one turn', async t => {
     const cask = await open(t)
     const { keys } = cask.account()
-    const blocker = standing(t, keys, BLOCK, 'line')
+    const blocker = standingHere(t, keys, BLOCK, 'line')
     await blocker.entered
     const ended = Array.from({ length: 1000 }, (_, n) => (n % 2 ? keys.transaction(async () => {}, 'line') : keys.set({ session: { a: n } })))
     await waiting(cask, 1000)
@@ -254,7 +254,7 @@ describe('the stack of a waiter', () => {
   test('leads to the line of the call, and so does the error of a wait that took too long', async t => {
     const cask = await open(t, { lockTimeoutMs: 40 })
     const { keys } = cask.account()
-    const blocker = standing(t, keys, tx => tx.set({ session: { a: 1 } }))
+    const blocker = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }))
     await blocker.entered
     async function theOneThatWaits() {
       await keys.set({ session: { a: 2 } })
@@ -268,9 +268,9 @@ describe('the stack of a waiter', () => {
 
 describe('the stack of a holder', () => {
   const HOLDERS = {
-    'transaction with a label': (t, keys) => standing(t, keys, async () => {}, 'label'),
-    'transaction without a label': (t, keys) => standing(t, keys, tx => tx.set({ session: { a: 1 } })),
-    'a child': (t, keys) => standing(t, keys, tx => new Promise(resolve => void tx.transaction(async inner => {
+    'transaction with a label': (t, keys) => standingHere(t, keys, async () => {}, 'label'),
+    'transaction without a label': (t, keys) => standingHere(t, keys, tx => tx.set({ session: { a: 1 } })),
+    'a child': (t, keys) => standingHere(t, keys, tx => new Promise(resolve => void tx.transaction(async inner => {
       await inner.set({ session: { a: 1 } })
       resolve()
       await new Promise(setImmediate)
@@ -295,9 +295,9 @@ describe('the stack of a holder', () => {
   test('with lockStacks it is there while a transaction waits for its locks, and when it has them', async t => {
     const cask = await open(t, { lockStacks: true })
     const { keys } = cask.account()
-    const first = standing(t, keys, async () => {}, 'label')
+    const first = standingHere(t, keys, async () => {}, 'label')
     await first.entered
-    const second = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'label')
+    const second = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'label')
     await waiting(cask, 1)
     assert.match(waiters(cask)[0].stack, HERE)
     await first.leave()
@@ -326,7 +326,7 @@ describe('the stack of a holder', () => {
   test('without lockStacks one transaction in 64 has it', async t => {
     const cask = await open(t)
     const { keys } = cask.account()
-    const holders = Array.from({ length: 640 }, (_, n) => standing(t, keys, async () => {}, `label ${n}`))
+    const holders = Array.from({ length: 640 }, (_, n) => standingHere(t, keys, async () => {}, `label ${n}`))
     const stacks = cask.locks().flatMap(({ holders }) => holders).map(({ stack }) => stack).filter(stack => stack !== undefined)
     assert.equal(stacks.length, 10)
     assert.ok(stacks.every(stack => HERE.test(stack)))
@@ -338,7 +338,7 @@ describe('the stack of another thread', () => {
   test('is absent while that thread has not reported a stall, and there when it has', async t => {
     const options = sharedOptions()
     const { cask, keys } = await sharing(t, options, 0)
-    const blocker = standing(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
+    const blocker = standingHere(t, keys, tx => tx.set({ session: { a: 1 } }), 'here')
     await blocker.entered
     const silent = await workerWith(t, { ...options, stallWarnMs: 0, lockStacks: true })
     const reports = await workerWith(t, { ...options, stallWarnMs: 400, lockStacks: true })

@@ -6,7 +6,7 @@ import { loadAgain } from './helpers/copies.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { runScript } from './helpers/script.mjs'
-import { SHARED, sharing, standing, standingThere, waiters, waiting } from './helpers/threads.mjs'
+import { SHARED, sharing, standingHere, standingThere, waiters, waiting } from './helpers/threads.mjs'
 
 const SOON_MS = 10_000
 /** More than any call needs. */
@@ -87,7 +87,7 @@ describe('without contention', () => {
     const cask = await open(t)
     const account = cask.account()
     await account.keys.set({ session: { a: 1, b: 1 } })
-    const holder = standing(t, account.keys, tx => tx.set({ 'sender-key': { held: 1 } }), 'held')
+    const holder = standingHere(t, account.keys, tx => tx.set({ 'sender-key': { held: 1 } }), 'held')
     await holder.entered
     const waits = [account.keys.set({ 'sender-key': { held: 2 } }), account.keys.transaction(async () => {}, 'held')]
     await waiting(cask, 2)
@@ -99,7 +99,7 @@ describe('without contention', () => {
 
   test('a wait does need a turn where the lock is held: what this is measured by can fail', async t => {
     const { keys } = (await open(t)).account()
-    const holder = standing(t, keys, async () => {}, 'label')
+    const holder = standingHere(t, keys, async () => {}, 'label')
     await holder.entered
     const waits = keys.transaction(async () => {}, 'label')
     assert.equal(await settlesAtOnce(waits), false)
@@ -259,7 +259,7 @@ describe('two loads of the package in one thread', () => {
   test('each is woken for its own waits, whichever of them lets go', async t => {
     const { cask, keys, others } = await twoLoads(t)
     for (const [holds, waits] of [[keys, others], [others, keys]]) {
-      const holder = standing(t, holds, tx => tx.set({ session: { a: 1 } }), 'label')
+      const holder = standingHere(t, holds, tx => tx.set({ session: { a: 1 } }), 'label')
       await holder.entered
       const ended = [waits.transaction(async () => {}, 'label'), waits.set({ session: { a: 2 } }), holds.transaction(tx => tx.get('session', ['a']))]
       await waiting(cask, 3)

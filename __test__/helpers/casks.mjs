@@ -17,6 +17,12 @@ export async function open(t, options) {
   return cask
 }
 
+/** The same in a place (see `inEveryPlace`), with the keys of its first account. */
+export async function openKeys(t, place, options) {
+  const cask = await open(t, { ...await place.optionsFor(t), ...options })
+  return { cask, keys: cask.account().keys }
+}
+
 /** Where a cask can be, each with what `openCask` takes. */
 const PLACES = [
   { name: 'in memory', optionsFor: () => ({}) },

@@ -27,6 +27,10 @@ export function standing(begin, before = () => {}, after = () => {}) {
   }
 }
 
+/** Work of a transaction: reads a session, or writes one. */
+export const read = id => tx => tx.get('session', [id])
+export const write = (id, value = 'x') => tx => tx.set({ session: { [id]: value } })
+
 const nameOf = ({ kind, label, type, id }) => [kind, label, type, id].filter(part => part !== undefined).join(' ')
 
 /** What is held: `record session a exclusive`, sorted; one line for each holder. */

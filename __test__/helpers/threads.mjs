@@ -1,7 +1,8 @@
 import { openCask } from 'baileys-cask'
 import { afterwards } from './cleanup.mjs'
 import { newPath } from './folders.mjs'
-import { gate, until, within } from './gate.mjs'
+import { until, within } from './gate.mjs'
+import { standing } from './locks.mjs'
 import { startWorker } from './remote.mjs'
 
 let names = 0
@@ -33,28 +34,25 @@ export async function sharing(t, options, count = 1) {
 }
 
 /** A transaction of this thread that stands still once its `work` has run, until it is let go or made to fail. */
-export function standing(t, keys, work = async () => {}, label, options) {
-  const [entered, leave] = [gate(), gate()]
-  let failure
-  const ended = keys.transaction(async tx => {
-    const result = await work(tx)
-    entered.open()
-    await leave.opened
+export function standingHere(t, keys, work = async () => {}, label, options) {
+  let [result, failure] = []
+  const { entered, leave, ended } = standing(inner => keys.transaction(inner, label, options), async tx => {
+    result = await work(tx)
+  }, () => {
     if (failure) throw failure
     return result
-  }, label, options)
-  ended.catch(entered.open)
+  })
   // Where the test fails, its cask can close all the same.
   afterwards(t, () => {
-    leave.open()
+    leave()
     return ended.catch(() => {})
   })
   const end = async error => {
     failure = error
-    leave.open()
+    leave()
     return ended
   }
-  return { entered: entered.opened, ended, leave: () => end(), fail: end }
+  return { entered: entered.catch(() => {}), ended, leave: () => end(), fail: end }
 }
 
 /** Who waits, at all locks of a cask. One that waits for several locks is there for each. */

@@ -88,7 +88,7 @@ export declare function keys(port: number, account: number, transaction: number,
 /** Why the last call on this port failed, as JSON. */
 export declare function lastError(port: number): string
 
-/** Every lock of a cask with its holders and waiters, as JSON; `null` on failure. A waiter of this port has the `ticket` of its call. */
+/** Every lock of a cask with its holders and waiters, as JSON: see `inspect`; `null` on failure. */
 export declare function locks(port: number, cask: number): string | null
 
 /** Lets other threads know where a transaction was begun. */

@@ -46,7 +46,7 @@ class CaskState {
     this.lookEvery = lookEvery(this)
     /** @type {Map<string, { state: AccountState, account: Account | undefined, outside: Account | undefined }>} */
     this.accounts = new Map()
-    /** Outermost transactions and flushes that have not ended. */
+    /** What `close` waits for: transactions that have not ended and are not doomed, calls outside that wait for locks, flushes. */
     this.running = new Running()
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
@@ -87,7 +87,7 @@ class CaskState {
   }
 
   /**
-   * What each transaction of this thread holds, by its handle.
+   * What each transaction of this load holds, by its handle.
    * @returns {Map<number, object[]>}
    */
   heldByTransaction() {

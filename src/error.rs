@@ -24,7 +24,7 @@ pub enum ErrorKind {
     TransactionTimeout,
     /// The caller's signal.
     Aborted,
-    /// A write through a transaction that has ended.
+    /// A call through a transaction that has ended, or a write by what a rolled-back one has left over.
     TransactionEnded,
     /// Bytes that were safely on disk are missing or changed.
     Corrupt,

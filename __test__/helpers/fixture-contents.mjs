@@ -27,7 +27,7 @@ const records = {
   'app-state-sync-version': {
     regular: { version: 12, hash: bytes(128, 5), indexValueMap: { [bytes(32, 6).toString('base64')]: { valueMac: bytes(32, 7) } } }
   },
-  'lid-mapping': { '4917000': '8812', '8812_reverse': '4917000', leer: '', 'ümläut/🔑': 'wert/🔑' },
+  'lid-mapping': { '4917000': '8812', '8812_reverse': '4917000', leer: '', '\u00fcml\u00e4ut/\u{1f511}': 'wert/\u{1f511}' },
   'device-list': { '4917000': ['0', '1', '17'] },
   tctoken: { '4917000@s.whatsapp.net': { token: bytes(16, 8), timestamp: '1700000000' } },
   'identity-key': { '4917000.0': bytes(33, 9) },

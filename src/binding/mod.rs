@@ -357,7 +357,7 @@ pub fn expire_waits(port: u32, cask: i32) {
     }
 }
 
-/// Every lock of a cask with its holders and waiters, as JSON; `null` on failure. A waiter of this port has the `ticket` of its call.
+/// Every lock of a cask with its holders and waiters, as JSON: see `inspect`; `null` on failure.
 #[napi(catch_unwind)]
 pub fn locks(port: u32, cask: i32) -> Option<String> {
     let port = port::find(port)?;

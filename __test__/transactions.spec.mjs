@@ -6,23 +6,15 @@ import { addTransactionCapability } from 'baileys'
 import { collect, contents, inEveryPlace, open, recordsOf } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
+import { standing } from './helpers/locks.mjs'
 import { startWorker } from './helpers/remote.mjs'
 import { runScript } from './helpers/script.mjs'
 
 const ENDED = { name: 'CaskError', code: 'ERR_CASK_TRANSACTION_ENDED', retryable: false, message: /has ended; await everything/ }
 const SOON_MS = 5000
 
-/** A transaction that stands still inside its work until it is let go. */
-function standing(keys, label, work = async () => {}) {
-  const [entered, leave] = [gate(), gate()]
-  const ended = keys.transaction(async tx => {
-    entered.open()
-    await leave.opened
-    return work(tx)
-  }, label)
-  ended.catch(() => {})
-  return { entered: entered.opened, leave: leave.open, ended }
-}
+/** A transaction that stands still inside its work until it is let go, and then does `after`. */
+const labelled = (keys, label, after) => standing(work => keys.transaction(work, label), undefined, after)
 
 inEveryPlace(place => {
   const openHere = async t => open(t, await place.optionsFor(t))
@@ -47,7 +39,7 @@ inEveryPlace(place => {
 
     test('the next of a label sees what the one before committed', async t => {
       const keys = await keysHere(t)
-      const first = standing(keys, 'label', tx => tx.set({ other: { a: 1 } }))
+      const first = labelled(keys, 'label', tx => tx.set({ other: { a: 1 } }))
       await first.entered
       const second = keys.transaction(() => keys.get('other', ['a']), 'label')
       assert.ok(await isPending(second))
@@ -58,7 +50,7 @@ inEveryPlace(place => {
     test('other labels, no label, other accounts and other casks run meanwhile', async t => {
       const cask = await openHere(t)
       const { keys } = cask.account('a')
-      const first = standing(keys, 'label')
+      const first = labelled(keys, 'label')
       await first.entered
       const work = async tx => tx.isInTransaction()
       for (const other of [
@@ -81,7 +73,7 @@ inEveryPlace(place => {
 
     test('plain reads and writes do not wait for a label', async t => {
       const keys = await keysHere(t)
-      const first = standing(keys, 'label', tx => tx.set({ other: { a: 'tx' } }))
+      const first = labelled(keys, 'label', tx => tx.set({ other: { a: 'tx' } }))
       await first.entered
       await within(SOON_MS, 'a plain set', keys.set({ other: { a: 'plain', b: 'plain' } }))
       assert.deepEqual(await keys.get('other', ['a']), { a: 'plain' })
@@ -407,7 +399,7 @@ inEveryPlace(place => {
 
     test('an inner transaction that is not awaited is part of the commit', async t => {
       const keys = await keysHere(t)
-      const first = standing(keys, 'busy')
+      const first = labelled(keys, 'busy')
       await first.entered
       const outer = keys.transaction(tx => {
         tx.transaction(inner => inner.set({ other: { a: 1 } }), 'busy')
@@ -420,7 +412,7 @@ inEveryPlace(place => {
 
     test('an inner transaction that still waits when the outer rolls back writes nothing and frees its label', async t => {
       const keys = await keysHere(t)
-      const first = standing(keys, 'busy')
+      const first = labelled(keys, 'busy')
       await first.entered
       let inner
       await assert.rejects(keys.transaction(tx => {
@@ -755,7 +747,7 @@ inEveryPlace(place => {
 
     test('after a wait for a lock the work is in its own transaction and the caller in none', async t => {
       const keys = await keysHere(t)
-      const first = standing(keys, 'label')
+      const first = labelled(keys, 'label')
       await first.entered
       const other = gate()
       const second = keys.transaction(async tx => {

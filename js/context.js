@@ -131,4 +131,7 @@ function writing(account) {
   return undefined
 }
 
-module.exports = { shared, runInside, current, running, around, writing }
+/** Stands where a level of the context has its transaction: one that has ended, so that every look-up goes on to what is around it. */
+const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
+
+module.exports = { NO_TRANSACTION, shared, runInside, current, running, around, writing }

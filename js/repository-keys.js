@@ -1,7 +1,7 @@
 'use strict'
 
 const { setTimeout: sleep } = require('node:timers/promises')
-const { running, shared } = require('./context.js')
+const { NO_TRANSACTION, running, shared } = require('./context.js')
 const { atCaller } = require('./errors.js')
 const { ALL_READS, INDEPENDENT, planFor, planWith, readsOf } = require('./transaction-options.js')
 
@@ -25,9 +25,6 @@ const REPOSITORY = (ALL_READS & ~CACHED_BY_BAILEYS) | INDEPENDENT
 /** A transaction that was a deadlock's victim is run again so many times: it reads everything again. */
 const RETRIES = 5
 const MAX_JITTER_MS = 10
-
-/** Stands where a level of the context has its transaction: a call of the repository is looked for by `prepare`. */
-const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
 /** The ratchets of one transaction: locked, and read, before its work began. They are one or two. */
 class Claim {

@@ -1,11 +1,8 @@
 'use strict'
 
-const { current, shared } = require('./context.js')
+const { NO_TRANSACTION, current, shared } = require('./context.js')
 
 /** @typedef {import('./context.js').Context} Context */
-
-/** Stands where a level of the context has its transaction: one that has ended, so that every look-up goes on to what is around it. */
-const PASSED = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
 /**
  * Lets a socket that is made inside of a transaction leave it, while its maker stays inside.
@@ -55,7 +52,7 @@ class WayOut {
     let outer = current()
     this.#isHalfWay = false
     if (outer === undefined) return
-    this.#level = { account: '', transaction: PASSED, outer }
+    this.#level = { account: '', transaction: NO_TRANSACTION, outer }
     shared.storage.enterWith(this.#level)
   }
 

@@ -45,7 +45,10 @@ const port = binding.openPort(scratch, settleWaiting, threadId)
 /** Called by the core, on this thread, when tickets have been settled. */
 function settleWaiting() {
   let count
+  let room
   do {
+    // What is let go on may make the buffer larger.
+    room = Math.floor(scratch.length / 8)
     count = binding.takeSettled(port)
     // One is the common case. Of several, the buffer may be used by what the first one lets go on.
     if (count === 1) settleTicket(scratch.readUInt32LE(0), scratch.readUInt32LE(4))
@@ -54,7 +57,7 @@ function settleWaiting() {
       for (let i = 0; i < settled.length; i++) settled[i] = scratch.readUInt32LE(i * 4)
       for (let i = 0; i < settled.length; i += 2) settleTicket(/** @type {number} */ (settled[i]), /** @type {number} */ (settled[i + 1]))
     }
-  } while (count > 0 && count === Math.floor(scratch.length / 8))
+  } while (count === room)
   if (waits.size === 0) binding.keepAlive(port, false)
 }
 
@@ -71,7 +74,10 @@ function settleTicket(ticket, outcome) {
 
 /** Settles what the call before has settled, without waiting for the wake-up: the next of a line goes on in this turn. */
 function settleNow() {
-  if (waits.size > 0) settleWaiting()
+  if (waits.size === 0) return
+  // In the middle of another call, where user code runs, the buffer holds what that call packs or reads.
+  if (borrowed) queueMicrotask(settleWaiting)
+  else settleWaiting()
 }
 
 /** The number to hand to a call that may have to wait. It is taken only by `settled`. */

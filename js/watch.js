@@ -102,7 +102,7 @@ function look() {
     if (!count(transaction, now, late)) continue
     const { stallWarnMs } = transaction.account.cask
     const ageMs = now - transaction.since
-    if (stallWarnMs > 0 && !transaction.reported && !transaction.doomedBy && ageMs >= stallWarnMs) {
+    if (stallWarnMs > 0 && !transaction.reported && ageMs >= stallWarnMs && !isDoomed(transaction)) {
       stalled.push({ role: 'holder', party: transaction, ageMs })
     }
     if (isOver(transaction, now)) over.push(transaction)
@@ -148,6 +148,15 @@ function count(transaction, now, late) {
   if (transaction.innerHolders > 0 || hasCalled) transaction.idleSince = now
   transaction.lookedAt = now
   return true
+}
+
+/**
+ * Whether a transaction holds nothing any more, since it was doomed or is part of one that was. Its cask may be closed.
+ * @param {TransactionState} transaction
+ */
+function isDoomed(transaction) {
+  for (let level = /** @type {TransactionState | undefined} */ (transaction); level; level = level.heir()) if (level.doomedBy) return true
+  return false
 }
 
 /**

@@ -1,6 +1,6 @@
 'use strict'
 
-const { binding, port } = require('./port.js')
+const { binding, port, waits } = require('./port.js')
 const { channels, publish } = require('./channels.js')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
@@ -24,6 +24,8 @@ function reportStalled(all) {
     return ofCask.get(handle) ?? []
   }
   for (const { role, party, ageMs } of all) {
+    // The logger's code, or a subscriber's, may have ended it by now.
+    if (role === 'holder' ? !party.isWatched : waits.get(party.ticket) !== party) continue
     party.reported = true
     const stack = party.stack?.stack
     const report = {

@@ -6,6 +6,7 @@ const { current, shared } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
+const { wordsOf } = require('./stacks.js')
 const { live, lookEvery } = require('./watch.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
@@ -153,8 +154,8 @@ const PORT = port & 0xff
  */
 function findStack(store, of, handle, call) {
   if (of !== PORT) return undefined
-  if (call !== undefined) return /** @type {any} */ (waits.get(call))?.stack?.stack
-  for (const transaction of live()) if (transaction.handle === handle && transaction.cask.uid === store) return transaction.stack?.stack
+  if (call !== undefined) return wordsOf(/** @type {any} */ (waits.get(call))?.stack)
+  for (const transaction of live()) if (transaction.handle === handle && transaction.cask.uid === store) return wordsOf(transaction.stack)
   return undefined
 }
 

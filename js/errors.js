@@ -1,5 +1,7 @@
 'use strict'
 
+const { wordsOf } = require('./stacks.js')
+
 /** @typedef {import('../index.js').CaskErrorCode} CaskErrorCode */
 
 /** What the store itself reports. `docs/errors.md` has the table of codes. */
@@ -53,10 +55,10 @@ function outOfRange(argument, message) {
  */
 function atCaller(error, called) {
   if (!String(error?.code).startsWith('ERR_CASK_')) return error
-  const before = error.stack
+  const before = wordsOf(error)
   Error.captureStackTrace(error, called)
   // Nothing is left where the call is not on the stack any more.
-  if (!error.stack?.includes('\n    at ')) error.stack = before
+  if (before !== undefined && !wordsOf(error)?.includes('\n    at ')) error.stack = before
   return error
 }
 

@@ -2,7 +2,7 @@
 
 const { binding, port, enlist } = require('./port.js')
 const { fromCore } = require('./errors.js')
-const { stackOfWaiter } = require('./stacks.js')
+const { stackOfWaiter, wordsOf } = require('./stacks.js')
 const { watchWait, unwatchWait } = require('./watch.js')
 
 /** @typedef {import('./cask.js').CaskState} CaskState */
@@ -57,7 +57,7 @@ class LockWait {
   /** @param {string} failure */
   #error(failure) {
     const error = fromCore(failure)
-    const lines = this.stack?.stack
+    const lines = wordsOf(this.stack)
     if (lines) error.stack = lines.replace(/^[^\n]*/, () => `${error.name}: ${error.message}`)
     return error
   }

@@ -80,4 +80,18 @@ function stackOfHolder(called, always) {
   return stackOf(called)
 }
 
-module.exports = { stackOf, stackOfWaiter, stackOfHolder }
+/**
+ * A stack in words. Applications replace what puts it into words (`Error.prepareStackTrace`), also by what gives something else or throws.
+ * @param {Stack | undefined} stack
+ * @returns {string | undefined}
+ */
+function wordsOf(stack) {
+  try {
+    const words = stack?.stack
+    return typeof words === 'string' ? words : undefined
+  } catch {
+    return undefined
+  }
+}
+
+module.exports = { stackOf, stackOfWaiter, stackOfHolder, wordsOf }

@@ -2,6 +2,7 @@
 
 const { binding, port, waits } = require('./port.js')
 const { channels, publish } = require('./channels.js')
+const { wordsOf } = require('./stacks.js')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
 /** @typedef {import('./lock-wait.js').LockWait} LockWait */
@@ -27,7 +28,7 @@ function reportStalled(all) {
     // The logger's code, or a subscriber's, may have ended it by now.
     if (role === 'holder' ? !party.isWatched : waits.get(party.ticket) !== party) continue
     party.reported = true
-    const stack = party.stack?.stack
+    const stack = wordsOf(party.stack)
     const report = {
       role,
       ...party.describe(),

@@ -41,7 +41,10 @@ class AccountState {
     this.records = new RecordAccess(handle, 0, cask.hooks, {
       wait: () => waitForLocks(cask, who, this.called),
       callStack: () => (cask.lockStacks ? stackOf(this.called) : undefined),
-      call: async (work) => work()
+      call: async (work) => {
+        cask.checkOpen()
+        return work()
+      }
     })
   }
 
@@ -59,7 +62,8 @@ function makeAccount(account, ambient) {
   const { cask, records } = account
   // close() lets running transactions finish, and Baileys saves creds inside of them.
   const checkCall = () => {
-    if (!running(account.key)) cask.check()
+    if (running(account.key)) cask.checkOpen()
+    else cask.check()
   }
   const saveCreds = async (/** @type {unknown} */ creds) => {
     checkCall()

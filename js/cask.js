@@ -51,11 +51,18 @@ class CaskState {
     this.running = new Running()
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
+    /** Whether the core has the handle back. */
+    this.isClosed = false
   }
 
   /** Refuses calls from outside once `close` was called. */
   check() {
     if (this.closing) throw closedError()
+  }
+
+  /** Refuses what is left over after the close: the numbers of its accounts may stand for others by now. */
+  checkOpen() {
+    if (this.isClosed) throw closedError()
   }
 
   /**
@@ -139,6 +146,7 @@ class CaskState {
 
   async #close() {
     await this.running.ended()
+    this.isClosed = true
     const answered = binding.closeCask(port, this.handle, ticket())
     if (answered === FAILED) throw lastError()
     await settled()

@@ -142,7 +142,8 @@ function makeRepositoryKeys(account, begin) {
    */
   const outside = (call, called) => {
     try {
-      if (!running(key)) cask.check()
+      if (running(key)) cask.checkOpen()
+      else cask.check()
       return Promise.resolve(call())
     } catch (error) {
       return Promise.reject(atCaller(error, called))

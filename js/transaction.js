@@ -14,6 +14,8 @@ const { stackOfHolder } = require('./stacks.js')
 const { LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
 const { unwatch, watch } = require('./watch.js')
 
+const { then } = Promise.prototype
+
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('./stacks.js').Stack} Stack */
 /** @typedef {import('./transaction-options.js').Plan} Plan */
@@ -305,11 +307,9 @@ class TransactionState extends Level {
     if (this.doomedBy) return this.#rollBack(this.doomedBy)
     try {
       const result = runInside({ account: this.account.key, transaction: this, outer: current() }, () => work(this.facade))
-      if (result instanceof Promise) {
-        result.then((value) => this.#commit(value), (error) => this.#rollBack(error))
-      } else if ((typeof result === 'object' && result !== null) || typeof result === 'function') {
-        // A promise of somebody else's, maybe: asking for its `then` runs their code.
-        Promise.resolve(result).then((value) => this.#commit(value), (error) => this.#rollBack(error))
+      if ((typeof result === 'object' && result !== null) || typeof result === 'function') {
+        // As `await` does: of a promise of somebody else's, whose `then` is their code, only the first answer counts.
+        Reflect.apply(then, Promise.resolve(result), [(/** @type {unknown} */ value) => this.#commit(value), (/** @type {unknown} */ error) => this.#rollBack(error)])
       } else {
         this.#commit(result)
       }

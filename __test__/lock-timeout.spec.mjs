@@ -2,7 +2,7 @@ import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { CaskError } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
-import { isPending, within } from './helpers/gate.mjs'
+import { isPending, turns, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
 import { heldOpen, outcome, reasonOf } from './helpers/held-open.mjs'
 
@@ -225,4 +225,15 @@ test('waits that are over leave neither timers nor waiters behind', async t => {
   for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 100 }, () => keys.transaction(async () => {}, 'l')))
   assert.equal(timers(), before)
   assert.deepEqual(cask.locks(), [])
+})
+
+test('the longest limit is one that a timer can wait for', async t => {
+  const warnings = []
+  const listen = ({ name }) => warnings.push(name)
+  process.on('warning', listen)
+  t.after(() => process.off('warning', listen))
+  const cask = await open(t, { lockTimeoutMs: 2 ** 31 - 1 })
+  const { keys } = cask.account()
+  await Promise.all([keys.transaction(() => turns(), 'label'), keys.transaction(() => turns(), 'label')])
+  assert.deepEqual(warnings, [])
 })

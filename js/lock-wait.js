@@ -2,6 +2,7 @@
 
 const { binding, port, enlist } = require('./port.js')
 const { fromCore } = require('./errors.js')
+const { MAX_MS } = require('./options.js')
 const { stackOfWaiter, wordsOf } = require('./stacks.js')
 const { watchWait, unwatchWait } = require('./watch.js')
 
@@ -34,8 +35,9 @@ class LockWait {
     this.resolve = resolve
     this.reject = reject
     const { lockTimeoutMs } = cask
-    // A millisecond more, since the core has its own clock.
-    this.timer = lockTimeoutMs > 0 ? setTimeout(() => binding.expireWaits(port, cask.handle), lockTimeoutMs + 1) : undefined
+    // A millisecond more, since the core has its own clock; but no more than a timer can wait.
+    const expiresIn = Math.min(lockTimeoutMs + 1, MAX_MS)
+    this.timer = lockTimeoutMs > 0 ? setTimeout(() => binding.expireWaits(port, cask.handle), expiresIn) : undefined
     this.ticket = enlist(this)
     who.waitBegan(this.since)
     watchWait(this)

@@ -83,4 +83,4 @@ function checkOptions(options, known) {
 
 const CASK_OPTIONS = Object.freeze(Object.keys(CHECKS))
 
-module.exports = { checkOptions, milliseconds, CASK_OPTIONS }
+module.exports = { checkOptions, milliseconds, CASK_OPTIONS, MAX_MS }

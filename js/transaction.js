@@ -162,6 +162,18 @@ class TransactionState extends Level {
     this.reject(this.doomedBy)
     this.#giveUpInner(this.doomedBy)
     this.#forget()
+    // Not in the middle of a call, which may have led here.
+    queueMicrotask(() => this.#letGo())
+  }
+
+  /** Gives its handle back, with what the core keeps for it, its store among that: its work may never end. */
+  #letGo() {
+    if (this.handle === 0 || this.hasEnded()) return
+    if (this.isIndependent) this.noteJoined()
+    const { handle } = this
+    this.handle = 0
+    binding.rollback(port, handle)
+    settleNow()
   }
 
   /**

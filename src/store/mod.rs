@@ -156,10 +156,13 @@ impl Store {
         Transaction::doom_all(self, &self.live.of_account(account), &account.dropped_error());
         let (store, kept) = (Arc::downgrade(self), Arc::clone(account));
         let undo = move |outcome: &Result<()>| {
-            if outcome.is_err() {
-                kept.mark_dropped(false);
-                if let Some(store) = store.upgrade() {
-                    store.accounts.entry(Arc::clone(kept.name())).or_insert(kept);
+            if outcome.is_err()
+                && let Some(store) = store.upgrade()
+            {
+                // Not beside one that was made since: the two would know nothing of each other's locks.
+                let current = store.accounts.entry(Arc::clone(kept.name())).or_insert_with(|| Arc::clone(&kept));
+                if Arc::ptr_eq(&current, &kept) {
+                    kept.mark_dropped(false);
                 }
             }
         };

@@ -1,0 +1,92 @@
+//! What becomes of others when something has gone wrong: nobody waits for ever, and nobody is doubled.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::{Arc, Mutex};
+
+use baileys_cask::backend::memory::MemoryBackend;
+use baileys_cask::backend::{Applied, Backend, Batch, Completion, ValueSink};
+use baileys_cask::error::{Error, ErrorKind, Result};
+use baileys_cask::store::{Account, Store};
+
+/// Records in memory, written when a test says so.
+#[derive(Debug, Default)]
+struct Slow(MemoryBackend, Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting(Vec<Completion>);
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} waiting", self.0.len())
+    }
+}
+
+impl Slow {
+    fn fail_all(&self) {
+        let waiting = std::mem::take(&mut self.1.lock().unwrap().0);
+        waiting.into_iter().for_each(|completion| completion(Err(Error::internal("no room"))));
+    }
+}
+
+impl Backend for Slow {
+    fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
+        self.0.get(account, keys, sink)
+    }
+
+    fn apply(&self, _: Batch<'_>, completion: &mut dyn FnMut() -> Completion) -> Applied {
+        self.1.lock().unwrap().0.push(completion());
+        Applied::Later
+    }
+
+    fn apply_at_once(&self, _: Batch<'_>) -> Option<Result<()>> {
+        None
+    }
+
+    fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.0.keys(account, prefix, sink)
+    }
+
+    fn accounts(&self) -> Result<Vec<String>> {
+        self.0.accounts()
+    }
+
+    fn flush(&self, completion: Completion) {
+        self.0.flush(completion);
+    }
+
+    fn close(&self) -> Result<()> {
+        self.0.close()
+    }
+}
+
+fn begin_drop(store: &Arc<Store>, account: &Arc<Account>) {
+    assert!(matches!(store.drop_account(account, &mut || Box::new(|outcome| assert!(outcome.is_err()))), Applied::Later));
+}
+
+#[test]
+fn a_drop_that_fails_gives_the_account_back() {
+    let slow = Arc::new(Slow::default());
+    let store = Arc::new(Store::new(None, Arc::clone(&slow) as Arc<dyn Backend>));
+    let account = store.account("a").unwrap();
+    begin_drop(&store, &account);
+    assert_eq!(account.check().unwrap_err().kind(), ErrorKind::Dropped);
+    slow.fail_all();
+    account.check().unwrap();
+    assert!(Arc::ptr_eq(&store.account("a").unwrap(), &account));
+}
+
+// Two that live at once would know nothing of each other's locks.
+#[test]
+fn a_drop_that_fails_does_not_bring_back_handles_beside_newer_ones() {
+    let slow = Arc::new(Slow::default());
+    let store = Arc::new(Store::new(None, Arc::clone(&slow) as Arc<dyn Backend>));
+    let old = store.account("a").unwrap();
+    begin_drop(&store, &old);
+    let new = store.account("a").unwrap();
+    assert!(!Arc::ptr_eq(&old, &new));
+    slow.fail_all();
+    new.check().unwrap();
+    assert!(Arc::ptr_eq(&store.account("a").unwrap(), &new));
+    assert_eq!(old.check().unwrap_err().kind(), ErrorKind::Dropped);
+}

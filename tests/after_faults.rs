@@ -2,12 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use baileys_cask::backend::file::Durability;
 use baileys_cask::backend::memory::MemoryBackend;
 use baileys_cask::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use baileys_cask::error::{Error, ErrorKind, Result};
 use baileys_cask::store::{Account, Store};
+
+use common::disk::Disk;
+use common::drive::{open, options, start};
+use common::model::{Changes, put};
 
 /// Records in memory, written when a test says so.
 #[derive(Debug, Default)]
@@ -89,4 +97,22 @@ fn a_drop_that_fails_does_not_bring_back_handles_beside_newer_ones() {
     new.check().unwrap();
     assert!(Arc::ptr_eq(&store.account("a").unwrap(), &new));
     assert_eq!(old.check().unwrap_err().kind(), ErrorKind::Dropped);
+}
+
+#[test]
+fn after_a_fault_on_the_writer_thread_writes_are_refused_and_wait_for_nothing() {
+    let disk = Disk::default();
+    let backend = open(&disk, &options(Durability::Power)).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    let ops = Changes::new("a", &[put("k", "v")]).pack();
+    backend.apply(Batch { account: "a", ops: &ops, fence: 0 }, &mut || {
+        let told = told.clone();
+        Box::new(move |_| {
+            told.send(()).unwrap();
+            panic!("a fault");
+        })
+    });
+    heard.recv().unwrap();
+    let outcome = catch_unwind(AssertUnwindSafe(|| start(&*backend, &Changes::new("a", &[put("k", "w")])).wait()));
+    assert!(outcome.expect("an end").is_err());
 }

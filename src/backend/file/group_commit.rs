@@ -1,5 +1,6 @@
 //! Group commit: batches that wait are written together, and share one sync where they ask for one.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::log::Tail;
@@ -52,28 +53,32 @@ impl FileBackend {
 
     /// Writes what is queued: merged, with one sync for all where they ask for one. Runs on the writer thread.
     pub(super) fn drain(&self) {
-        if let Ok(_turn) = lock(&self.turn) {
-            self.drain_in_turn();
+        match lock(&self.turn) {
+            Ok(_turn) => self.drain_in_turn(),
+            Err(error) => refuse(self.take_queued(), &error),
         }
+    }
+
+    fn take_queued(&self) -> Vec<Queued> {
+        // Whatever a fault has left behind: nobody shall wait for ever.
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queued.store(0, Ordering::Release);
+        std::mem::take(&mut queue.batches)
     }
 
     /// The same for a caller whose turn it is.
     pub(super) fn drain_in_turn(&self) {
-        let Ok(mut tail) = lock(&self.tail) else { return };
-        let batches = match lock(&self.queue) {
-            Ok(mut queue) => {
-                self.queued.store(0, Ordering::Release);
-                std::mem::take(&mut queue.batches)
-            }
-            Err(_) => return,
+        let mut tail = match lock(&self.tail) {
+            Ok(tail) => tail,
+            Err(error) => return refuse(self.take_queued(), &error),
         };
+        let batches = self.take_queued();
         if batches.is_empty() {
             return;
         }
         if let Err(error) = self.ended.get().or_else(|| self.poisoned.get()).map_or(Ok(()), |error| Err(error.clone())) {
             drop(tail);
-            batches.into_iter().for_each(|batch| (batch.completion)(Err(error.clone())));
-            return;
+            return refuse(batches, &error);
         }
         let placed = self.write_merged(&mut tail, &batches);
         if self.durability == Durability::Process {
@@ -133,6 +138,10 @@ impl FileBackend {
         }
         placed
     }
+}
+
+fn refuse(batches: Vec<Queued>, error: &Error) {
+    batches.into_iter().for_each(|batch| (batch.completion)(Err(error.clone())));
 }
 
 fn settle(batches: Vec<Queued>, outcomes: impl Iterator<Item = Result<()>>) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { open } from './helpers/casks.mjs'
-import { until, within } from './helpers/gate.mjs'
+import { isPending, until, within } from './helpers/gate.mjs'
 import { published } from './helpers/reports.mjs'
 import { standing } from './helpers/locks.mjs'
 
@@ -68,3 +68,40 @@ for (const [what, prepare] of Object.entries(OTHERS)) {
     })
   })
 }
+
+describe('where a stack cannot be taken', () => {
+  const FAULTS = {
+    'Error.captureStackTrace throws': () => {
+      const before = Error.captureStackTrace
+      Error.captureStackTrace = () => {
+        throw new Error('no stack')
+      }
+      return () => (Error.captureStackTrace = before)
+    },
+    'Error.stackTraceLimit is frozen': () => {
+      const before = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')
+      Object.defineProperty(Error, 'stackTraceLimit', { ...before, writable: false })
+      return () => Object.defineProperty(Error, 'stackTraceLimit', before)
+    },
+  }
+  for (const [what, begin] of Object.entries(FAULTS)) test(`a wait goes on without, and its end is not taken for another one's: ${what}`, async t => {
+    const cask = await open(t)
+    const { keys } = cask.account()
+    const holders = ['one', 'two'].map(id => standing(work => keys.transaction(work), tx => tx.set({ session: { [id]: 0 } })))
+    for (const { entered } of holders) await entered
+    const end = begin()
+    let first
+    try {
+      first = keys.set({ session: { one: 1 } })
+    } finally {
+      end()
+    }
+    first.catch(() => {})
+    const second = keys.set({ session: { two: 2 } })
+    await holders[0].end()
+    assert.ok(await isPending(second))
+    await holders[1].end()
+    await within(SOON_MS, 'both', Promise.all([first, second]))
+    assert.deepEqual(await keys.get('session', ['one', 'two']), { one: 1, two: 2 })
+  })
+})

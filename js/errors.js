@@ -1,6 +1,6 @@
 'use strict'
 
-const { wordsOf } = require('./stacks.js')
+const { capture, wordsOf } = require('./stacks.js')
 
 /** @typedef {import('../index.js').CaskErrorCode} CaskErrorCode */
 
@@ -56,7 +56,7 @@ function outOfRange(argument, message) {
 function atCaller(error, called) {
   if (!String(error?.code).startsWith('ERR_CASK_')) return error
   const before = wordsOf(error)
-  Error.captureStackTrace(error, called)
+  capture(error, called)
   // Nothing is left where the call is not on the stack any more.
   if (before !== undefined && !wordsOf(error)?.includes('\n    at ')) error.stack = before
   return error

@@ -27,6 +27,8 @@ class LockWait {
    * @param {(error: unknown) => void} reject
    */
   constructor(cask, who, called, resolve, reject) {
+    // First: whatever fails after this must not leave the number to another call.
+    this.ticket = enlist(this)
     this.cask = cask
     this.who = who
     this.since = performance.now()
@@ -38,7 +40,6 @@ class LockWait {
     // A millisecond more, since the core has its own clock; but no more than a timer can wait.
     const expiresIn = Math.min(lockTimeoutMs + 1, MAX_MS)
     this.timer = lockTimeoutMs > 0 ? setTimeout(() => binding.expireWaits(port, cask.handle), expiresIn) : undefined
-    this.ticket = enlist(this)
     who.waitBegan(this.since)
     watchWait(this)
   }

@@ -19,8 +19,6 @@ const LINES = 6
 /** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
 const HOLDERS_ONE_IN = 64
 
-/** Not where somebody has frozen it. */
-const isAdjustable = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true
 let left = STACKS_AT_ONCE
 let lastWait = 0
 let untilWaiter = THEN_ONE_IN
@@ -35,8 +33,21 @@ function stackOf(called) {
   if (typeof called !== 'function') return called
   /** @type {Stack} */
   const stack = {}
-  Error.captureStackTrace(stack, called)
+  capture(stack, called)
   return stack
+}
+
+/**
+ * Gives an object the stack of its caller. Applications replace what takes it, also by what throws.
+ * @param {object} target
+ * @param {Function} called the function below the caller
+ */
+function capture(target, called) {
+  try {
+    Error.captureStackTrace(target, called)
+  } catch {
+    // There is none, then.
+  }
 }
 
 /**
@@ -59,12 +70,12 @@ function stackOfWaiter(called, now, always) {
 /** @param {Function} called */
 function shortStackOf(called) {
   const { stackTraceLimit } = Error
-  if (!isAdjustable || !(stackTraceLimit > LINES)) return stackOf(called)
-  Error.stackTraceLimit = LINES
+  // Somebody may have frozen it.
+  if (!(stackTraceLimit > LINES) || !Reflect.set(Error, 'stackTraceLimit', LINES)) return stackOf(called)
   try {
     return stackOf(called)
   } finally {
-    Error.stackTraceLimit = stackTraceLimit
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
   }
 }
 
@@ -94,4 +105,4 @@ function wordsOf(stack) {
   }
 }
 
-module.exports = { stackOf, stackOfWaiter, stackOfHolder, wordsOf }
+module.exports = { capture, stackOf, stackOfWaiter, stackOfHolder, wordsOf }

@@ -25,8 +25,7 @@ function limit(transaction, { signal, timeoutMs }) {
       { retryable: true, ...named, heldMs: transaction.heldMs() }
     )), timeoutMs)
     : undefined
-  signal?.addEventListener('abort', abort, { once: true })
-  return () => {
+  const end = () => {
     clearTimeout(timer)
     try {
       signal?.removeEventListener('abort', abort)
@@ -34,6 +33,15 @@ function limit(transaction, { signal, timeoutMs }) {
       // A signal of somebody's own; what it does is not to keep the transaction from ending.
     }
   }
+  try {
+    signal?.addEventListener('abort', abort, { once: true })
+  } catch (error) {
+    end()
+    throw error
+  }
+  // It may have told at once.
+  if (transaction.doomedBy) end()
+  return end
 }
 
 module.exports = { limit }

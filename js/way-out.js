@@ -30,7 +30,8 @@ class WayOut {
    * @returns {C}
    */
   through(config) {
-    const view = () => (current() === undefined ? config : this.#noticed(config))
+    // Of what was frozen since, nothing else than what is there may be shown.
+    const view = () => (current() === undefined || !Object.isExtensible(config) ? config : this.#noticed(config))
     return new Proxy(config, {
       get: (_, name) => Reflect.get(view(), name),
       has: (_, name) => Reflect.has(view(), name),
@@ -88,7 +89,9 @@ class WayOut {
  * @param {() => void} notice
  */
 function noticing(object, name, notice) {
-  const copy = Object.create(Object.getPrototypeOf(object), Object.getOwnPropertyDescriptors(object))
+  // Without that field: that of a frozen object could not be defined again.
+  const { [name]: _, ...rest } = Object.getOwnPropertyDescriptors(object)
+  const copy = Object.create(Object.getPrototypeOf(object), rest)
   return Object.defineProperty(copy, name, {
     configurable: true,
     enumerable: Object.hasOwn(object, name),

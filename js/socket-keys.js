@@ -74,8 +74,9 @@ function begin(account, work, makePlan, settings, role, called) {
     if (outer) outer.check()
     else account.cask.check()
     checkWork(work)
-    const plan = makePlan()
-    return transact(account, outer ?? around(account.cask.uid, HOME), work, { ...plan, settings: settings | (plan.settings & ~ALL_READS), role }, called)
+    const made = makePlan()
+    const plan = { ...made, settings: settings | (made.settings & ~ALL_READS), role }
+    return outer ? outer.beginPlanned(work, plan, called) : transact(account, around(account.cask.uid, HOME), work, plan, called)
   } catch (error) {
     return Promise.reject(error === outer?.doomedBy ? error : atCaller(error, called))
   }

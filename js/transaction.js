@@ -234,6 +234,16 @@ class TransactionState extends Level {
   }
 
   /**
+   * The same, as planned by others: on its own handle of the account, and in its own load of the package.
+   * @param {any} work
+   * @param {Plan} plan
+   * @param {Function} called the function below the caller
+   */
+  beginPlanned(work, plan, called) {
+    return transact(this.account, this, work, plan, called)
+  }
+
+  /**
    * @param {unknown} work
    * @param {() => Plan} makePlan
    * @param {Function} called

@@ -11,7 +11,7 @@ const never = () => new Promise(() => {})
 
 test('what runs inside a doomed transaction is no holder any more, also once its cask is closed', async t => {
   const heard = published(t)
-  const cask = await openCask({ stallWarnMs: 400, lockTimeoutMs: 1 })
+  const cask = await openCask({ stallWarnMs: 1500, lockTimeoutMs: 1 })
   const { keys } = cask.account()
   const [held, go] = [gate(), gate()]
   const stranger = keys.transaction(async tx => {
@@ -26,7 +26,7 @@ test('what runs inside a doomed transaction is no holder any more, also once its
     }, 'inner').catch(() => {})
     await held.opened
     // Long enough to be seen as a holder.
-    await sleep(150)
+    await sleep(400)
     await assert.rejects(tx.get('session', ['b']), { code: 'ERR_CASK_LOCK_TIMEOUT' })
     go.open()
     await never()
@@ -35,7 +35,7 @@ test('what runs inside a doomed transaction is no holder any more, also once its
   await within(SOON_MS, 'the stranger', stranger)
   await within(SOON_MS, 'the cask closes', cask.close())
   // An error here would be nobody's to catch.
-  await sleep(600)
+  await sleep(1600)
   assert.deepEqual(heard.filter(({ label, on }) => label === 'inner' && on === 'stall'), [])
 })
 

@@ -144,6 +144,7 @@ function makeRepositoryKeys(account, begin) {
     try {
       if (running(key)) cask.checkOpen()
       else cask.check()
+      account.called = called
       return Promise.resolve(call())
     } catch (error) {
       return Promise.reject(atCaller(error, called))

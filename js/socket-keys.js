@@ -97,6 +97,7 @@ function makeOwnKeys(account) {
   const outside = (call, called) => {
     try {
       cask.check()
+      account.called = called
       return Promise.resolve(call())
     } catch (error) {
       return Promise.reject(atCaller(error, called))

@@ -1,0 +1,32 @@
+import { describe, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { withCask } from 'baileys-cask'
+import { open } from './helpers/casks.mjs'
+import { standing } from './helpers/locks.mjs'
+
+const HERE = /with-cask-stacks\.spec\.mjs/
+
+describe('a call of a socket outside of transactions that waits carries the stack of its caller', () => {
+  for (const whose of ['socket', 'repository']) for (const what of whose === 'socket' ? ['set', 'clear'] : ['set']) test(`${what} of the ${whose}`, async t => {
+    const cask = await open(t)
+    const { keys } = cask.account()
+    const [socket, creds] = [{}, {}]
+    let repository
+    const config = withCask({
+      auth: { creds, keys },
+      makeSignalRepository: made => {
+        repository = made.keys
+        return {}
+      },
+    })
+    config.makeSignalRepository({ creds, keys: socket })
+    const holder = standing(work => keys.transaction(work), tx => tx.set({ session: { a: 1 } }))
+    await holder.entered
+    const waiting = { socket, repository }[whose][what](what === 'set' ? { session: { a: 2 } } : undefined)
+    const stacks = cask.locks().flatMap(({ waiters }) => waiters.map(({ stack }) => stack))
+    assert.equal(stacks.length, 1)
+    assert.match(stacks[0] ?? '', HERE)
+    await holder.end()
+    await waiting
+  })
+})

@@ -267,7 +267,7 @@ function firstOf(data) {
 function retried(run) {
   return run().catch(async (error) => {
     for (let failure = error, left = RETRIES; ; left--) {
-      if (left === 0 || failure?.code !== 'ERR_CASK_DEADLOCK' || hasTakenAlong(failure)) throw failure
+      if (left === 0 || failure?.code !== 'ERR_CASK_DEADLOCK' || !failure.retryable || hasTakenAlong(failure)) throw failure
       await sleep(Math.random() * MAX_JITTER_MS)
       try {
         return await run()

@@ -92,7 +92,8 @@ function ticket() {
  */
 function enlist(wait) {
   const ticket = nextTicket
-  nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
+  do nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
+  while (waits.has(nextTicket))
   if (waits.size === 0) binding.keepAlive(port, true)
   waits.set(ticket, wait)
   return ticket

@@ -86,9 +86,10 @@ class CaskState {
 
   /** Every lock with its holders and waiters, with the stacks that this thread knows. */
   locks() {
+    const finders = stackFinders(this.uid)
     /** @type {(party: any) => any} */
     const party = ({ port: of, handle, ticket: call, ...facts }) => {
-      const stack = of === undefined ? undefined : stackFor(this.uid, of, handle, call)
+      const stack = firstStack(finders, of, handle, call)
       return stack === undefined ? facts : { ...facts, stack }
     }
     return this.#describedLocks().map((lock) => ({ ...lock, holders: lock.holders.map(party), waiters: lock.waiters.map(party) }))
@@ -156,28 +157,38 @@ class CaskState {
 /** This load's port, as the core numbers it among those of its thread. */
 const PORT = port & 0xff
 
-/**
- * Where a call of this load was made.
- * @type {import('./context.js').FindStack}
- */
-function findStack(store, of, handle, call) {
-  if (of !== PORT) return undefined
-  if (call !== undefined) return wordsOf(/** @type {any} */ (waits.get(call))?.stack)
-  for (const transaction of live()) if (transaction.handle === handle && transaction.cask.uid === store) return wordsOf(transaction.stack)
-  return undefined
+/** @type {import('./context.js').MakeStackFinder} */
+function makeStackFinder(store) {
+  const transactions = new Map()
+  for (const transaction of live()) if (transaction.cask.uid === store) transactions.set(transaction.handle, transaction)
+  return { port: PORT, find: (handle, call) => wordsOf((call === undefined ? transactions.get(handle) : waits.get(call))?.stack) }
 }
 
-shared.loads.add(new WeakRef(findStack))
+shared.loads.add(new WeakRef(makeStackFinder))
 
 /**
- * Where a call of any load of this thread was made.
- * @type {import('./context.js').FindStack}
+ * What all loads of this thread know of the calls on a store, for one look.
+ * @param {number} store
  */
-function stackFor(...call) {
+function stackFinders(store) {
+  const finders = []
   for (const load of shared.loads) {
-    const find = load.deref()
-    if (!find) shared.loads.delete(load)
-    const stack = find?.(...call)
+    const made = load.deref()?.(store)
+    if (made) finders.push(made)
+    else shared.loads.delete(load)
+  }
+  return finders
+}
+
+/**
+ * @param {ReturnType<typeof stackFinders>} finders loads of another file copy of the addon have port numbers of their own, maybe the same
+ * @param {number | undefined} of port of the call; none of another thread's
+ * @param {number | undefined} handle
+ * @param {number | undefined} call
+ */
+function firstStack(finders, of, handle, call) {
+  for (const finder of finders) {
+    const stack = finder.port === of ? finder.find(handle, call) : undefined
     if (stack !== undefined) return stack
   }
   return undefined
@@ -271,5 +282,5 @@ function storeOf(cask) {
   return cask[BRAND]
 }
 
-// `findStack` is here so that it lives as long as this load does.
-module.exports = { findStack, CaskState, makeCask, isCask, storeOf, checkAccountName }
+// `makeStackFinder` is here so that it lives as long as this load does.
+module.exports = { makeStackFinder, CaskState, makeCask, isCask, storeOf, checkAccountName }

@@ -15,7 +15,12 @@ const { AsyncLocalStorage } = require('node:async_hooks')
 
 /**
  * Where a call of one load of this package was made, if that load has the stack.
- * @typedef {(store: number, port: number, handle: number | undefined, ticket: number | undefined) => string | undefined} FindStack
+ * @typedef {(handle: number | undefined, ticket: number | undefined) => string | undefined} FindStack
+ */
+
+/**
+ * What one load knows of the calls on a store, for one look at its locks.
+ * @typedef {(store: number) => { port: number, find: FindStack }} MakeStackFinder
  */
 
 /**
@@ -24,7 +29,7 @@ const { AsyncLocalStorage } = require('node:async_hooks')
  * @property {AsyncLocalStorage<Context | undefined>} storage
  * @property {Map<string, Promise<AuthState>>} states
  * @property {WeakMap<object, Map<string, Promise<AuthState>>>} statesByCask
- * @property {Set<WeakRef<FindStack>>} loads one entry for each; weak, since a load ends with its `vm` context
+ * @property {Set<WeakRef<MakeStackFinder>>} loads one entry for each; weak, since a load ends with its `vm` context
  */
 
 const SHARED = Symbol.for('baileys-cask.v0')

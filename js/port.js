@@ -80,7 +80,7 @@ function settleNow() {
   else settleWaiting()
 }
 
-/** The number to hand to a call that may have to wait. It is taken only by `settled`. */
+/** The number to hand to a call that may have to wait. It is taken only by `enlist`. */
 function ticket() {
   return nextTicket
 }

@@ -253,7 +253,7 @@ class TransactionState extends Level {
       checkWork(work)
       const plan = makePlan()
       this.check()
-      return transact(this.account, this, work, plan, called)
+      return this.beginPlanned(work, plan, called)
     } catch (error) {
       return Promise.reject(error === this.doomedBy ? error : atCaller(error, called))
     }
@@ -449,7 +449,6 @@ class TransactionState extends Level {
     unlimit()
   }
 }
-
 
 /**
  * Runs `work` in a transaction of its own, or inside `around`.

@@ -4,24 +4,10 @@ import * as here from 'baileys-cask'
 import { afterwards } from './helpers/cleanup.mjs'
 import { loadAgain } from './helpers/copies.mjs'
 import { gate, isPending, turns, within } from './helpers/gate.mjs'
+import { socketOn } from './helpers/socket-keys.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
-
-/** The keys of a socket and of its repository, as Baileys has them after `withCask`. */
-function socketOn({ withCask }, keys) {
-  const [socket, creds] = [{}, {}]
-  let repository
-  const config = withCask({
-    auth: { creds, keys },
-    makeSignalRepository: made => {
-      repository = made.keys
-      return {}
-    },
-  })
-  config.makeSignalRepository({ creds, keys: socket })
-  return { socket, repository }
-}
 
 const OTHERS = {
   'another handle of the store': () => here,
@@ -41,7 +27,7 @@ for (const [what, load] of Object.entries(OTHERS)) {
       const busy = gate()
       const other = casks[1].account('other').keys.transaction(() => busy.opened)
       afterwards(t, () => (busy.open(), other))
-      return { keys: mine, ...socketOn(copy, theirs) }
+      return { keys: mine, ...socketOn(copy.withCask, theirs) }
     }
 
     test('is a part of it: it is waited for, and its writes are committed with it', async t => {

@@ -3,22 +3,14 @@ import assert from 'node:assert/strict'
 import { withCask } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
 import { gate, isPending, within } from './helpers/gate.mjs'
+import { socketOn } from './helpers/socket-keys.mjs'
 
 const SOON_MS = 10_000
 
 test('a repository inside a transaction that a deadlock has doomed is refused at once: trying again is of no use there', async t => {
   const cask = await open(t)
   const { keys } = cask.account()
-  const [socket, creds] = [{}, {}]
-  let repository
-  const config = withCask({
-    auth: { creds, keys },
-    makeSignalRepository: made => {
-      repository = made.keys
-      return {}
-    },
-  })
-  config.makeSignalRepository({ creds, keys: socket })
+  const { socket, repository } = socketOn(withCask, keys)
   // The longest pauses.
   t.mock.method(Math, 'random', () => 0.999)
   const [one, two] = [gate(), gate()]

@@ -232,8 +232,16 @@ impl Error {
     /// Whether the operating system failed to bring something to disk: then what is there is uncertain.
     #[must_use]
     pub fn is_failed_sync(&self) -> bool {
-        let is_sync = |fact: &Fact| matches!(fact, Fact::Text(call) if call == "fsync" || call == "fdatasync");
-        self.facts.iter().any(|(name, fact)| *name == "syscall" && is_sync(fact))
+        matches!(self.syscall(), Some("fsync" | "fdatasync"))
+    }
+
+    /// The call that the operating system refused.
+    #[must_use]
+    pub fn syscall(&self) -> Option<&str> {
+        self.facts.iter().find_map(|(name, fact)| match fact {
+            Fact::Text(call) if *name == "syscall" => Some(call.as_str()),
+            _ => None,
+        })
     }
 
     /// What the operating system said, where it was asked.

@@ -13,7 +13,7 @@ use common::disk::{Disk, Event, Image, Note};
 use common::drive::{self, BOOT, options, records, set};
 use common::loss::{Chance, Loss, after_power_loss};
 use common::model::{Changes, Records, put, session};
-use common::workload::{Run, Step, everything, random};
+use common::workload::{Run, Step, compacted, everything, random, random_compacted};
 
 /// How many batches must and may be there.
 type Range = RangeInclusive<usize>;
@@ -96,6 +96,8 @@ impl Scene {
             let disk = Disk::resume(&scene.base, &scene.events);
             let backend = drive::open(&disk, &scene.options()).unwrap_or_else(|error| panic!("{}: {error}", scene.context));
             assert!(records(&*backend).unwrap() == with_marker, "{}: not what was there before", scene.context);
+            backend.compact_all().unwrap_or_else(|error| panic!("{}: {error}", scene.context));
+            assert!(records(&*backend).unwrap() == with_marker, "{}: not what was there before compacting", scene.context);
         }
         opened
     }
@@ -235,6 +237,43 @@ fn workloads_by_chance_survive_every_cut() {
             let run = Run::new(options(level)).steps(&random(seed, 30));
             demand_after_power_loss(&run, &format!("random {seed}"), seed, false);
             demand_after_kill(&run, &format!("random {seed}"), seed, false);
+        }
+    }
+}
+
+/// Demands that a workload has compacted something, and gives it.
+fn with_copies(run: Run) -> Run {
+    let copies =
+        run.disk.events().iter().filter(|event| matches!(event, Event::Rename { from, .. } if from.ends_with(".new"))).count();
+    assert!(copies > 2, "{copies} copies");
+    run
+}
+
+#[test]
+fn a_crash_while_segments_are_compacted_loses_nothing_and_brings_nothing_back() {
+    for level in LEVELS {
+        let run = with_copies(Run::new(options(level)).steps(&compacted()));
+        demand_after_power_loss(&run, "compacted", 7, false);
+        demand_after_kill(&run, "compacted", 8, false);
+    }
+}
+
+#[test]
+fn a_crash_while_opening_a_compacted_log_loses_nothing_more() {
+    for level in LEVELS {
+        let run = with_copies(Run::new(options(level)).steps(&compacted()));
+        demand_after_power_loss(&run, "compacted", 9, true);
+        demand_after_kill(&run, "compacted", 10, true);
+    }
+}
+
+#[test]
+fn workloads_by_chance_with_compactions_survive_every_cut() {
+    for seed in 0..12 {
+        for level in LEVELS {
+            let run = Run::new(options(level)).steps(&random_compacted(seed, 30));
+            demand_after_power_loss(&run, &format!("random compacted {seed}"), seed, false);
+            demand_after_kill(&run, &format!("random compacted {seed}"), seed, false);
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct SegmentHeader {
     pub boot_id: [u8; 16],
     /// Cipher; 0 is none.
     pub cipher: u16,
+    /// Whether compaction wrote it: its frames are copies with gaps between their sequence numbers, and it is no link of the log.
+    pub is_copy: bool,
     /// Key the cipher uses; 0 is none.
     pub key_id: u32,
     /// Sequence number of the first frame.
@@ -61,6 +63,7 @@ impl SegmentHeader {
         put(&mut bytes, 64, &self.epoch.to_le_bytes());
         put(&mut bytes, 72, &self.boot_id);
         put(&mut bytes, 88, &self.cipher.to_le_bytes());
+        put(&mut bytes, 90, &u16::from(self.is_copy).to_le_bytes());
         put(&mut bytes, 92, &self.key_id.to_le_bytes());
         put(&mut bytes, 96, &self.first_seq.to_le_bytes());
         put(&mut bytes, 104, &self.synced.to_le_bytes());
@@ -111,6 +114,7 @@ impl SegmentHeader {
             epoch: read_u64(whole, 64)?,
             boot_id: read_id(whole, 72)?,
             cipher: read_u16(whole, 88)?,
+            is_copy: read_u16(whole, 90)? & 1 == 1,
             key_id: read_u32(whole, 92)?,
             first_seq: read_u64(whole, 96)?,
             synced: read_u64(whole, 104)?,
@@ -132,6 +136,7 @@ mod tests {
             epoch: 3,
             boot_id: [4; 16],
             cipher: 0,
+            is_copy: true,
             key_id: 0,
             first_seq: 100,
             synced: 90,

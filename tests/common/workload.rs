@@ -24,6 +24,8 @@ pub enum Step {
     Flush,
     /// Waits for the regular sync and its mark; needs a short sync interval.
     Tick,
+    /// Ends the segment and compacts all that is worth it.
+    Compact,
     Close,
     /// Goes away without closing, as a killed process does.
     Vanish,
@@ -105,6 +107,11 @@ impl Run {
             Step::Tick => {
                 let number = self.states.len() - 1;
                 self.disk.wait_until("a mark", ends_with_mark);
+                self.disk.note(Note::Safe(number));
+            }
+            Step::Compact => {
+                let number = self.states.len() - 1;
+                self.backend().compact_all().unwrap();
                 self.disk.note(Note::Safe(number));
             }
             Step::Close => {
@@ -220,6 +227,48 @@ pub fn everything() -> Vec<Step> {
         Step::Close,
         one("a", &[put("s1", "back")]),
     ]
+}
+
+/// What a compaction may meet: records that were set again, deleted, cleared, dropped and set after that, in segments old and new;
+/// copies that are compacted again; and everything of an account gone.
+pub fn compacted() -> Vec<Step> {
+    let one = |account: &str, changes: &[Change]| Step::Batch(Changes::new(account, changes));
+    let big = [7; 700];
+    vec![
+        one("a", &[put("s1", "one"), put("s2", "two"), creds("me")]),
+        one("b", &[put("s1", "stays"), put("s2", big)]),
+        one("a", &[put("s3", big)]),
+        one("a", &[put("s3", "small"), delete("s2")]),
+        one("b", &[put("s2", "small")]),
+        Step::Compact,
+        one("a", &[put("s4", big), put("s5", "five")]),
+        one("a", &[delete("s4")]),
+        one("c", &[put("s1", big)]),
+        one("c", &[Change::Clear, put("s2", "after clear"), creds("of c")]),
+        Step::Vanish,
+        one("b", &[put("s3", big)]),
+        one("b", &[Change::Drop]),
+        Step::Compact,
+        one("a", &[put("s2", "back"), put("s4", "back")]),
+        one("a", &[put("s6", big)]),
+        Step::Flush,
+        one("a", &[put("s6", "small"), delete("s1")]),
+        Step::Close,
+        one("b", &[put("s1", "again")]),
+        one("c", &[Change::Drop]),
+        Step::Compact,
+        one("a", &[Change::Drop]),
+        one("b", &[Change::Drop]),
+        Step::Compact,
+        one("a", &[put("s1", "from nothing")]),
+    ]
+}
+
+/// A workload by chance, with compactions now and then.
+pub fn random_compacted(seed: u64, length: usize) -> Vec<Step> {
+    let mut chance = Chance(!seed);
+    let steps = random(seed, length).into_iter();
+    steps.flat_map(|step| [(chance.below(5) == 0).then_some(Step::Compact), Some(step)].into_iter().flatten()).collect()
 }
 
 /// A workload by chance.

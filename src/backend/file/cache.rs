@@ -171,6 +171,21 @@ impl ValueCache {
         }
     }
 
+    /// A record was copied: what is cached of it is what is found in its new place.
+    pub fn relocate(&self, from: Found, to: Location) {
+        if !self.enabled {
+            return;
+        }
+        let entry = self.values().entry(&self.key(from.hash), Some(Duration::ZERO), |_, cached| {
+            if cached.location == from.location {
+                cached.location = to;
+            }
+            EntryAction::Retain(())
+        });
+        // Dropping the place of one that is not cached leaves nothing behind.
+        drop(entry);
+    }
+
     /// Forgets the value of a record, which no look-up can reach any more.
     pub fn remove(&self, record: u64) {
         if self.enabled {
@@ -194,13 +209,14 @@ impl Drop for ValueCache {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::index::ShortSize;
     use super::*;
 
     const OLD: Found = found(0);
     const NEW: Found = found(1000);
 
     const fn found(chunk: u32) -> Found {
-        Found { hash: 7, location: Location { segment: 1, chunk, chunk_len: 1, op: 0 } }
+        Found { hash: 7, location: Location { segment: 1, chunk, chunk_len: 1, op: 0, size: ShortSize::of(9) } }
     }
 
     #[test]

@@ -198,6 +198,12 @@ impl FolderHold {
         if tidy {
             let _ = fs::remove_file(self.path.join(OWNER));
         }
+    }
+}
+
+impl Drop for FolderHold {
+    /// Closing the file is not enough: a child process that is being started has a copy of its descriptor for a moment.
+    fn drop(&mut self) {
         let _ = self.file.unlock();
     }
 }
@@ -317,4 +323,27 @@ pub fn boot_id() -> [u8; 16] {
         }
     }
     id
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_once_its_hold_is_gone_though_a_child_still_has_the_descriptor() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("cask");
+        for is_released in [true, false] {
+            let hold = Folder::prepare(&path).unwrap().hold().unwrap();
+            let of_a_child = hold.file.try_clone().unwrap();
+            if is_released {
+                hold.release(true)
+            } else {
+                drop(hold)
+            }
+            drop(Folder::prepare(&path).unwrap().hold().unwrap());
+            drop(of_a_child);
+        }
+    }
 }

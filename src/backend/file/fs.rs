@@ -116,11 +116,21 @@ pub fn fill_from_start(file: &dyn FsFile, buf: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// What the operating system says.
 pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
-    let filled = fill_from_start(file, &mut bytes)?;
-    bytes.truncate(filled);
+    let mut bytes = Vec::new();
+    read_all_into(file, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads a whole file into memory that is there already.
+///
+/// # Errors
+/// What the operating system says.
+pub fn read_all_into(file: &dyn FsFile, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    bytes.resize(len, 0);
+    let filled = fill_from_start(file, bytes)?;
+    bytes.truncate(filled);
+    Ok(())
 }
 
 /// Writes all bytes at an offset. On failure says how many were written before it.

@@ -8,7 +8,8 @@ use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::cache::ValueCache;
-use crate::codec::frame::{self, FRAME_HEADER_BYTES};
+use super::usage::Usage;
+use crate::codec::frame::{self, Chunk, FRAME_HEADER_BYTES};
 use crate::record::{CREDS_KEY, Op, OpReader};
 
 /// Shards of a cask's table of accounts. The default grows with the machine's cores, and a process may have a thousand tables.
@@ -29,6 +30,44 @@ pub struct Location {
     pub chunk_len: u32,
     /// Offset of the operation in the chunk's body.
     pub op: u16,
+    /// Bytes of the log that the operation takes, in short.
+    pub size: ShortSize,
+}
+
+impl Location {
+    /// Bytes of the log that the operation takes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size.bytes()
+    }
+}
+
+/// A count of bytes in two bytes: exact up to 4 KiB, above that rounded down by less than one in two thousand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ShortSize(u16);
+
+const MANTISSA_BITS: u32 = 11;
+
+impl ShortSize {
+    /// The short form of a count of bytes, which has 42 bits at most.
+    #[must_use]
+    pub const fn of(bytes: u64) -> Self {
+        let bits = u64::BITS - bytes.leading_zeros();
+        if bits <= MANTISSA_BITS {
+            return Self(bytes as u16);
+        }
+        // The highest bit is known to be set, so it is not kept: exponent 1 and up.
+        let shift = bits - 1 - MANTISSA_BITS;
+        Self(((shift + 1) << MANTISSA_BITS) as u16 | ((bytes >> shift) as u16 & ((1 << MANTISSA_BITS) - 1)))
+    }
+
+    /// The count of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        let exponent = (self.0 >> MANTISSA_BITS) as u32;
+        let mantissa = (self.0 & ((1 << MANTISSA_BITS) - 1)) as u64;
+        if exponent == 0 { mantissa } else { (mantissa | 1 << MANTISSA_BITS) << (exponent - 1) }
+    }
 }
 
 /// What the index says of a record.
@@ -142,11 +181,14 @@ impl Unreachable {
 #[derive(Debug)]
 pub struct Index {
     accounts: DashMap<Box<str>, Arc<AccountIndex>, DefaultHashBuilder>,
+    /// What of each segment is needed.
+    pub usage: Usage,
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self { accounts: DashMap::with_hasher_and_shard_amount(DefaultHashBuilder::default(), ACCOUNT_TABLE_SHARDS) }
+        let accounts = DashMap::with_hasher_and_shard_amount(DefaultHashBuilder::default(), ACCOUNT_TABLE_SHARDS);
+        Self { accounts, usage: Usage::default() }
     }
 }
 
@@ -176,60 +218,120 @@ impl Index {
             .account(first.body.account)
             .unwrap_or_else(|| Arc::clone(self.accounts.entry(first.body.account.into()).or_default().value()));
         let cache_values = cache.filter(|_| is_small_batch(bytes));
+        let usage = self.usage.of_batch(segment);
         let mut records = account.records.write().unwrap_or_else(PoisonError::into_inner);
-        for chunk in chunks {
-            let mut ops = OpReader::new(chunk.body.ops);
-            let mut at = ops.position();
-            while let Some(Ok(op)) = ops.next() {
-                let location = Location {
-                    segment,
-                    chunk: (offset + chunk.at as u64) as u32,
-                    chunk_len: chunk.len as u32,
-                    op: (chunk.body.ops_at + at) as u16,
-                };
-                at = ops.position();
-                match op {
-                    Op::Put { key, value } => {
-                        let hash = account.hasher.hash(key);
-                        let is_new = put(&mut records, &account.hasher, hash, key, location);
-                        match cache_values.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
-                            Some(cache) if is_new => cache.insert(Found { hash, location }, value),
-                            Some(cache) => cache.replace(Found { hash, location }, value),
-                            None if is_new => {}
-                            None => cache.into_iter().for_each(|cache| cache.remove(hash)),
-                        }
-                    }
-                    Op::Delete { key } => {
-                        let hash = account.hasher.hash(key);
-                        if remove(&mut records, hash, key).is_some() {
-                            cache.into_iter().for_each(|cache| cache.remove(hash));
-                        }
-                    }
-                    Op::Clear | Op::Drop => {
-                        let hash = account.hasher.hash(CREDS_KEY);
-                        let creds = remove(&mut records, hash, CREDS_KEY).filter(|_| op == Op::Clear);
-                        unreachable.0.push(std::mem::take(&mut *records));
-                        if let Some(location) = creds {
-                            put(&mut records, &account.hasher, hash, CREDS_KEY, location);
-                        }
-                    }
+        for_each_op(chunks, segment, offset, |op, location| match op {
+            Op::Put { key, value } => {
+                let hash = account.hasher.hash(key);
+                let before = put(&mut records, &account.hasher, hash, key, location);
+                usage.added(location);
+                if let Some(before) = before {
+                    usage.died(before);
+                }
+                match cache_values.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
+                    Some(cache) if before.is_none() => cache.insert(Found { hash, location }, value),
+                    Some(cache) => cache.replace(Found { hash, location }, value),
+                    None if before.is_none() => {}
+                    None => cache.into_iter().for_each(|cache| cache.remove(hash)),
                 }
             }
-        }
+            Op::Delete { key } => {
+                usage.tombstone(location.size());
+                let hash = account.hasher.hash(key);
+                if let Some(before) = remove(&mut records, hash, key) {
+                    usage.died(before);
+                    cache.into_iter().for_each(|cache| cache.remove(hash));
+                }
+            }
+            Op::Clear | Op::Drop => {
+                usage.tombstone(location.size());
+                let hash = account.hasher.hash(CREDS_KEY);
+                let creds = remove(&mut records, hash, CREDS_KEY);
+                unreachable.0.push(std::mem::take(&mut *records));
+                match creds {
+                    Some(location) if op == Op::Clear => {
+                        put(&mut records, &account.hasher, hash, CREDS_KEY, location);
+                    }
+                    Some(location) => usage.died(location),
+                    None => {}
+                }
+            }
+        });
         unreachable
+    }
+
+    /// Whether the index has this very place for a record.
+    #[must_use]
+    pub fn is_live(&self, account: &str, key: &[u8], location: Location) -> bool {
+        self.account(account).and_then(|records| records.find(key)).is_some_and(|found| found.location == location)
+    }
+
+    /// Whether there is a record.
+    #[must_use]
+    pub fn has(&self, account: &str, key: &[u8]) -> bool {
+        self.account(account).is_some_and(|records| records.find(key).is_some())
+    }
+
+    /// Makes records that the index has in one of `from` be found in a copy of the frame they are in: a finished, checked frame.
+    pub fn relocate(&self, bytes: &[u8], segment: u32, offset: u64, from: &[u32], cache: &ValueCache) {
+        let mut chunks = frame::chunks(bytes).peekable();
+        let Some(account) = chunks.peek().and_then(|first| self.account(first.body.account)) else { return };
+        let usage = self.usage.of_batch(segment);
+        let mut records = account.records.write().unwrap_or_else(PoisonError::into_inner);
+        for_each_op(chunks, segment, offset, |op, location| {
+            let Op::Put { key, .. } = op else { return usage.tombstone(location.size()) };
+            let hash = account.hasher.hash(key);
+            // None of these segments takes a record any more, so a record that is in one of them is the one that was copied.
+            let Some(record) = records.find_mut(hash, |record| record.key.bytes() == key) else { return };
+            if from.contains(&record.location.segment) {
+                cache.relocate(Found { hash, location: record.location }, location);
+                usage.added(location);
+                usage.died(std::mem::replace(&mut record.location, location));
+            }
+        });
+    }
+
+    /// Tells what frees records that they take no room in the log any more.
+    pub fn free(&self, unreachable: &Unreachable) {
+        self.usage.died(unreachable.0.iter().flatten().map(|record| record.location));
     }
 }
 
-/// Says whether there was none under this key.
-fn put(records: &mut Records, hasher: &KeyHasher, hash: u64, key: &[u8], location: Location) -> bool {
-    match records.entry(hash, |record| record.key.bytes() == key, |record| hasher.hash(record.key.bytes())) {
-        Entry::Occupied(mut entry) => {
-            entry.get_mut().location = location;
-            false
+/// Visits the operations of a finished frame with their places.
+pub fn for_each_op<'a>(
+    chunks: impl Iterator<Item = Chunk<'a>>,
+    segment: u32,
+    offset: u64,
+    mut visit: impl FnMut(Op<'a>, Location),
+) {
+    // What is around the operations goes with the first one.
+    let mut around = FRAME_HEADER_BYTES;
+    for chunk in chunks {
+        let mut ops = OpReader::new(chunk.body.ops);
+        let mut at = ops.position();
+        around += chunk.len - chunk.body.ops.len();
+        while let Some(Ok(op)) = ops.next() {
+            let size = (ops.position() - at + std::mem::take(&mut around)) as u64;
+            let location = Location {
+                segment,
+                chunk: (offset + chunk.at as u64) as u32,
+                chunk_len: chunk.len as u32,
+                op: (chunk.body.ops_at + at) as u16,
+                size: ShortSize::of(size),
+            };
+            at = ops.position();
+            visit(op, location);
         }
+    }
+}
+
+/// Gives where the record was before.
+fn put(records: &mut Records, hasher: &KeyHasher, hash: u64, key: &[u8], location: Location) -> Option<Location> {
+    match records.entry(hash, |record| record.key.bytes() == key, |record| hasher.hash(record.key.bytes())) {
+        Entry::Occupied(mut entry) => Some(std::mem::replace(&mut entry.get_mut().location, location)),
         Entry::Vacant(entry) => {
             entry.insert(Record { key: Key::new(key), location });
-            true
+            None
         }
     }
 }
@@ -250,6 +352,16 @@ fn is_small_batch(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_sizes_are_exact_where_they_are_small_and_close_where_they_are_large() {
+        for bytes in (0..5000).chain([1 << 20, (1 << 30) - 1, (1 << 32) + 12_345]) {
+            let short = ShortSize::of(bytes).bytes();
+            assert!(short <= bytes && bytes - short <= bytes >> MANTISSA_BITS, "{bytes} became {short}");
+            assert_eq!(ShortSize::of(short).bytes(), short);
+            assert!(bytes > 4096 || short == bytes, "{bytes} became {short}");
+        }
+    }
 
     #[test]
     fn keys_short_and_long_are_kept_as_they_are() {

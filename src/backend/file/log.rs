@@ -21,6 +21,7 @@ struct Active {
     id: u32,
     salt: Salt,
     file: Arc<dyn FsFile>,
+    first_seq: u64,
     end: u64,
 }
 
@@ -42,8 +43,10 @@ pub struct Tail {
     pub synced: u64,
     /// Ended segments whose bytes may not be on disk.
     pub unsynced: Vec<u32>,
-    /// Ended segments, oldest first.
+    /// Ended segments and the copies that stand for some of them, in the order of their sequence numbers.
     pub ended: Vec<ManifestEntry>,
+    /// Last segment of the log that the manifest speaks for.
+    pub through: Option<Link>,
     /// The folder's names may not be on disk.
     pub names_dirty: bool,
     /// A batch was written since the last sync began.
@@ -70,12 +73,23 @@ impl Tail {
             synced: 0,
             unsynced: Vec::new(),
             ended: Vec::new(),
+            through: None,
             names_dirty: false,
             dirty: false,
             unmarked: false,
             rolled: false,
             closed: false,
         }
+    }
+
+    /// A number for a new segment.
+    ///
+    /// # Errors
+    /// `Internal` where there is none left.
+    pub fn take_id(&mut self) -> Result<u32> {
+        let id = self.next_id;
+        self.next_id = id.checked_add(1).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        Ok(id)
     }
 
     /// Whether a segment is being written.
@@ -94,6 +108,25 @@ impl Tail {
     #[must_use]
     pub fn is_on_disk(&self, entry: &ManifestEntry) -> bool {
         entry.last_seq <= self.synced && !self.unsynced.iter().any(|id| u64::from(*id) == entry.id)
+    }
+
+    /// The oldest ended segments, as many as are on disk without one missing in between, and where the log leaves the last of them
+    /// that belongs to it.
+    #[must_use]
+    pub fn on_disk(&self) -> (&[ManifestEntry], Option<Link>) {
+        let count = self.ended.iter().take_while(|entry| self.is_on_disk(entry)).count();
+        let entries = self.ended.get(..count).unwrap_or_default();
+        let last_of_log = entries.iter().rev().find(|entry| !entry.is_copy).map(ManifestEntry::link);
+        // Copies stand for segments up to `through`; one of the log that is listed behind them comes after it.
+        (entries, last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through))
+    }
+
+    /// Where some ended segments lie side by side.
+    #[must_use]
+    pub fn position(&self, run: &[ManifestEntry]) -> Option<usize> {
+        let first = run.first()?;
+        let at = self.ended.iter().position(|entry| entry.id == first.id)?;
+        (self.ended.get(at..at + run.len()) == Some(run)).then_some(at)
     }
 
     /// What has to be synced for all that was written so far to be on disk. Clears `dirty`.
@@ -266,7 +299,15 @@ impl Log {
             let last_seq = tail.next_seq - 1;
             let id = u64::from(active.id);
             tail.left = Some(Link { id, salt: active.salt, end: active.end, last_seq });
-            tail.ended.push(ManifestEntry { id, salt: active.salt, length: active.end, last_seq });
+            tail.ended.push(ManifestEntry {
+                id,
+                salt: active.salt,
+                length: active.end,
+                last_seq,
+                first_seq: active.first_seq,
+                decided_seq: last_seq,
+                is_copy: false,
+            });
             tail.unsynced.push(active.id);
             tail.rolled = true;
         }
@@ -297,8 +338,7 @@ impl Log {
     }
 
     fn create_segment(&self, tail: &mut Tail) -> Result<(SegmentHeader, Arc<dyn FsFile>)> {
-        let id = tail.next_id;
-        tail.next_id = id.checked_add(1).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        let id = tail.take_id()?;
         let path = self.segments.path(id);
         let header = SegmentHeader {
             cask_id: self.cask_id,
@@ -307,6 +347,7 @@ impl Log {
             epoch: tail.epoch,
             boot_id: self.boot_id,
             cipher: 0,
+            is_copy: false,
             key_id: 0,
             first_seq: tail.next_seq,
             synced: tail.synced,
@@ -321,7 +362,8 @@ impl Log {
         tail.cut = false;
         tail.names_dirty = true;
         self.segments.insert(id, header.salt, Some(Arc::clone(&file)));
-        tail.active = Some(Active { id, salt: header.salt, file, end: SEGMENT_HEADER_BYTES as u64 });
+        let first_seq = header.first_seq;
+        tail.active = Some(Active { id, salt: header.salt, file, first_seq, end: SEGMENT_HEADER_BYTES as u64 });
     }
 
     /// Writes the header of a segment; with `sync`, it is on disk when this returns.

@@ -45,11 +45,15 @@ pub fn load_or_create(fs: &dyn Fs, folder: &Path) -> Result<Manifest> {
 /// What can be said of a log whose ended segments are known.
 #[must_use]
 pub fn describe(log: &Log, tail: &Tail, generation: u64) -> Manifest {
+    let (segments, through) = tail.on_disk();
     Manifest {
         cask_id: log.cask_id,
         generation,
         synced: tail.synced,
-        segments: tail.ended.iter().filter(|entry| tail.is_on_disk(entry)).copied().collect(),
+        segments: segments.to_vec(),
+        through,
+        next_id: u64::from(tail.next_id),
+        epoch: tail.epoch,
     }
 }
 
@@ -69,6 +73,12 @@ pub fn store(fs: &dyn Fs, folder: &Path, manifest: &Manifest) -> Result<()> {
     file.sync_data().map_err(|cause| Error::io("fdatasync", &temp, &cause))?;
     fs.rename(&temp, &place).map_err(|cause| Error::io("rename", &place, &cause))?;
     fs.sync_folder(folder).map_err(|cause| Error::io("fsync", folder, &cause))
+}
+
+/// Whether a manifest that [`store`] failed to bring to disk may be found in its place all the same.
+#[must_use]
+pub fn may_be_in_place(error: &Error) -> bool {
+    matches!(error.syscall(), Some("rename" | "fsync"))
 }
 
 /// Leaves word for the next open that pages which look clean may not be on disk. The marker needs no sync itself: it lives

@@ -1,6 +1,8 @@
 //! Records in a folder: an append-only log in segments, with an index in memory.
 
 pub mod cache;
+mod chores;
+pub mod compaction;
 pub mod folder;
 pub mod fs;
 mod group_commit;
@@ -10,26 +12,29 @@ mod manifest_file;
 mod reappend;
 mod recover;
 pub mod segments;
+mod usage;
 mod writer;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use self::cache::ValueCache;
+use self::chores::Chores;
 use self::folder::FolderHold;
 use self::fs::Fs;
 use self::group_commit::Queue;
 use self::index::{Index, Unreachable};
 use self::log::{Log, Tail};
-use self::segments::{ChunkMemo, Wait};
+use self::segments::{ChunkMemo, Read, Wait};
 use self::writer::{Job, Writer};
 use super::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::codec::frame::{self, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
 
+use self::recover::Recovered;
 pub use self::recover::RecoveryReport;
 
 /// Length at which a segment ends and the next one begins.
@@ -63,6 +68,8 @@ pub struct FileOptions {
     pub segment_bytes: u64,
     /// The operating system's boot id; zeros where there is none.
     pub boot_id: [u8; 16],
+    /// Whether segments are compacted when it is worth while, without being asked.
+    pub compacts: bool,
 }
 
 impl Default for FileOptions {
@@ -73,6 +80,7 @@ impl Default for FileOptions {
             cache_bytes: None,
             segment_bytes: SEGMENT_BYTES,
             boot_id: folder::boot_id(),
+            compacts: true,
         }
     }
 }
@@ -80,8 +88,8 @@ impl Default for FileOptions {
 /// A cask in a folder.
 ///
 /// # Concurrency
-/// Locks, in the order in which they are taken: `turn` (the whole of a drain, sync or close), `tail` (the append lock, never
-/// held across a sync but while closing), `queue`, an account's index.
+/// Locks, in the order in which they are taken: `compacting`, `turn` (the whole of a drain, sync or close), `tail` (the append lock, never
+/// held across a sync but while closing), `queue`, an account's index. `generation` comes before `tail` and after `turn`.
 #[derive(Debug)]
 pub struct FileBackend {
     this: Weak<Self>,
@@ -92,6 +100,7 @@ pub struct FileBackend {
     sync_interval: Duration,
     cache_bytes: Option<u64>,
     writer: Writer,
+    chores: Chores,
     hold: Mutex<Option<FolderHold>>,
     report: RecoveryReport,
     turn: Mutex<()>,
@@ -100,6 +109,13 @@ pub struct FileBackend {
     /// Length of the queue; batches leave it only under the append lock.
     queued: AtomicUsize,
     tick_due: AtomicBool,
+    /// Held by whoever compacts; before all other locks.
+    compacting: Mutex<()>,
+    compacts: bool,
+    compaction_due: AtomicBool,
+    /// Compaction stops as soon as it can.
+    closing: AtomicBool,
+    damage: OnceLock<Error>,
     closed: AtomicBool,
     ended: OnceLock<Error>,
     poisoned: OnceLock<Error>,
@@ -126,6 +142,7 @@ impl FileBackend {
     /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed.
     pub fn open(path: &Path, fs: Arc<dyn Fs>, options: &FileOptions, hold: Option<FolderHold>) -> Result<Arc<Self>> {
         let writer = Writer::shared()?;
+        let chores = Chores::shared()?;
         let manifest = manifest_file::load_or_create(&*fs, path)?;
         let cache = ValueCache::new(options.cache_bytes);
         let log = Log {
@@ -137,11 +154,12 @@ impl FileBackend {
             segment_bytes: options.segment_bytes,
         };
         let index = Index::default();
-        let (tail, report) = recover::recover(&log, &index, &manifest).inspect_err(|error| {
+        let recovered = recover::recover(&log, &index, &manifest).inspect_err(|error| {
             if error.is_failed_sync() {
                 manifest_file::leave_poison_marker(&*log.fs, path);
             }
         })?;
+        let Recovered { tail, report, generation } = recovered;
         let is_dirty = tail.dirty;
         let backend = Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -152,6 +170,7 @@ impl FileBackend {
             sync_interval: options.sync_interval,
             cache_bytes: options.cache_bytes,
             writer,
+            chores,
             hold: Mutex::new(hold),
             report,
             turn: Mutex::new(()),
@@ -159,14 +178,20 @@ impl FileBackend {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
             tick_due: AtomicBool::new(false),
+            compacting: Mutex::new(()),
+            compacts: options.compacts,
+            compaction_due: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            damage: OnceLock::new(),
             closed: AtomicBool::new(false),
             ended: OnceLock::new(),
             poisoned: OnceLock::new(),
-            generation: Mutex::new(manifest.generation),
+            generation: Mutex::new(generation),
         });
         if is_dirty {
             backend.schedule_tick();
         }
+        backend.schedule_compaction();
         Ok(backend)
     }
 
@@ -258,9 +283,20 @@ impl FileBackend {
     }
 
     fn discard(&self, unreachable: Unreachable) {
-        if unreachable.records() > FREED_ELSEWHERE_RECORDS {
-            self.writer.send(Job::Free(Box::new(unreachable)));
+        match unreachable.records() {
+            0 => {}
+            1..=FREED_ELSEWHERE_RECORDS => self.index.free(&unreachable),
+            _ => match self.this.upgrade() {
+                Some(this) => self.writer.send(Job::Free(this, unreachable)),
+                None => drop(unreachable),
+            },
         }
+    }
+
+    /// Frees records that no one can reach. Runs on the writer thread where there are many.
+    fn free(&self, unreachable: Unreachable) {
+        self.index.free(&unreachable);
+        drop(unreachable);
     }
 
     fn schedule_tick(&self) {
@@ -353,9 +389,9 @@ impl FileBackend {
         }
         if std::mem::take(&mut tail.rolled) {
             drop(tail);
-            if self.write_manifest().is_err()
-                && let Ok(mut tail) = lock(&self.tail)
-            {
+            if self.write_manifest().is_ok() {
+                self.schedule_compaction();
+            } else if let Ok(mut tail) = lock(&self.tail) {
                 tail.rolled = true;
             }
         }
@@ -369,7 +405,27 @@ impl FileBackend {
         };
         manifest_file::store(&*self.log.fs, &self.log.folder, &manifest).map_err(|error| self.heed(error))?;
         *generation += 1;
+        lock(&self.tail)?.through = manifest.through;
         Ok(())
+    }
+
+    /// Ends the segment being written, and lets the manifest speak for everything written so far.
+    ///
+    /// # Errors
+    /// `Io`, `Poisoned`, `Closed`, `Detached`.
+    fn settle(&self) -> Result<()> {
+        let _turn = lock(&self.turn)?;
+        self.check_writable()?;
+        let is_settled = {
+            let mut tail = lock(&self.tail)?;
+            self.log.end_segment(&mut tail);
+            !tail.dirty && tail.unsynced.is_empty() && !tail.rolled
+        };
+        if is_settled {
+            return Ok(());
+        }
+        self.sync()?;
+        self.write_manifest()
     }
 
     /// Writes what is queued and syncs. Runs on the writer thread.
@@ -404,16 +460,36 @@ impl FileBackend {
 impl FileBackend {
     /// Reads values; gives `false` where it would have to wait for the disk and `wait` does not let it.
     fn read(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<bool> {
+        if wait == Wait::Refused || keys.len() <= 1 {
+            // Where a segment is gone, no value of the only key was given; and who may not wait asks again.
+            loop {
+                match self.read_once(account, keys, wait, sink)? {
+                    Outcome::Done => return Ok(true),
+                    Outcome::Gone if wait == Wait::Allowed => {}
+                    Outcome::Gone | Outcome::WouldWait => return Ok(false),
+                }
+            }
+        }
+        // All values are as of one instant, so none is given before the last one is there.
+        let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
+        while self.read_once(account, keys, wait, &mut |value| values.push(value.map(<[u8]>::to_vec)))? == Outcome::Gone {
+            values.clear();
+        }
+        values.iter().for_each(|value| sink(value.as_deref()));
+        Ok(true)
+    }
+
+    fn read_once(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<Outcome> {
         self.check_readable()?;
         let Some(records) = self.index.account(account) else {
             keys.iter().for_each(|_| sink(None));
-            return Ok(true);
+            return Ok(Outcome::Done);
         };
         if let [key] = keys
             && let Some(value) = records.find(key).and_then(|found| self.cache.get(found))
         {
             sink(Some(&value));
-            return Ok(true);
+            return Ok(Outcome::Done);
         }
         let mut all = Vec::with_capacity(keys.len());
         records.find_all(keys, &mut all);
@@ -428,12 +504,26 @@ impl FileBackend {
                 continue;
             }
             let read = self.log.segments.read(account, key, found.location, wait, &mut memo);
-            let Some(value) = read.map_err(|error| self.heed(error))? else { return Ok(false) };
-            self.cache.insert(found, value);
-            sink(Some(value));
+            match read.map_err(|error| self.heed(error))? {
+                Read::Value(value) => {
+                    self.cache.insert(found, value);
+                    sink(Some(value));
+                }
+                Read::WouldWait => return Ok(Outcome::WouldWait),
+                Read::Gone => return Ok(Outcome::Gone),
+            }
         }
-        Ok(true)
+        Ok(Outcome::Done)
     }
+}
+
+/// What one attempt to read came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    WouldWait,
+    /// A segment was replaced by a copy meanwhile.
+    Gone,
 }
 
 impl Backend for FileBackend {
@@ -481,6 +571,8 @@ impl Backend for FileBackend {
     }
 
     fn close(&self) -> Result<()> {
+        self.closing.store(true, Ordering::Release);
+        let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         let _turn = lock(&self.turn)?;
         lock(&self.queue)?.closed = true;
         self.drain_in_turn();

@@ -11,33 +11,35 @@ use super::log::{Log, Tail};
 use super::recover::frame_at;
 use crate::codec::frame;
 use crate::codec::manifest::ManifestEntry;
-use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES};
+use crate::codec::segment::SEGMENT_HEADER_BYTES;
 use crate::error::{Error, Result};
 
 /// Rewrites all frames past `tail.synced` and makes the tail follow them. Gives the segments that the log then leaves out;
-/// `named` is the newest that the manifest counts on.
+/// the first `named` ended ones are those that the manifest names, and all of them is on disk.
 ///
 /// The header of the fresh segment cuts the frames off where they were, so it is written last, when they are safe in their
 /// new place.
 ///
 /// # Errors
 /// `Io`; then the log is as it was.
-pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail, named: u64) -> Result<Vec<u64>> {
+pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail, named: usize) -> Result<Vec<u64>> {
     let mut frames = Vec::new();
     let mut kept: Vec<ManifestEntry> = Vec::new();
     let mut needed = 0;
-    for entry in &tail.ended {
+    let mut reached = tail.through.map_or(0, |link| link.last_seq);
+    for entry in tail.ended.iter().skip(named) {
         let (safe_end, safe_seq) = collect(log, entry, tail.synced, &mut frames)?;
-        let last_seq = safe_seq.or_else(|| kept.last().map(|last| last.last_seq)).unwrap_or(0);
-        kept.push(ManifestEntry { length: safe_end, last_seq, ..*entry });
+        reached = safe_seq.unwrap_or(reached);
+        kept.push(ManifestEntry { length: safe_end, last_seq: reached, decided_seq: reached, ..*entry });
         // A segment without frames stays where a later one leads back to it.
-        if safe_seq.is_some() || entry.id <= named {
+        if safe_seq.is_some() {
             needed = kept.len();
         }
     }
     let left_out = kept.split_off(needed).iter().map(|entry| entry.id).collect();
-    tail.left = kept.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
-    tail.ended = kept;
+    tail.left = kept.last().map(ManifestEntry::link).or(tail.through);
+    tail.ended.truncate(named);
+    tail.ended.append(&mut kept);
     tail.unsynced.clear();
     tail.next_seq = tail.synced + 1;
     let first_id = tail.next_id;
@@ -62,7 +64,7 @@ fn write_again(log: &Log, index: &Index, tail: &mut Tail, frames: Vec<Vec<u8>>) 
         if let Some(error) = written.error {
             return Err(error);
         }
-        let _ = index.publish(&frame, written.segment, written.offset, None);
+        index.free(&index.publish(&frame, written.segment, written.offset, None));
     }
     let plan = tail.begin_sync();
     plan.run(log)?;

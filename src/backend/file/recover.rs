@@ -4,16 +4,19 @@
 //! damage: opening fails and changes nothing. From W on the log ends at its first bad frame, and what lies behind is cut
 //! off: after a loss of power, pages that were never synced may be missing in any order. Where the operating system has not
 //! been restarted since the bytes were written, no page was lost, so there a bad frame before a good one is damage as well.
+//!
+//! The segments that the manifest names come first, segments of the log and copies alike, in the order in which it names them.
+//! What follows is the line of segments that leads back to the last one of the log that the manifest speaks for.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::fs::{fill_from_start, read_all};
+use super::fs::{fill_from_start, read_all_into};
 use super::index::Index;
 use super::log::{Log, Tail};
-use super::manifest_file::{POISON_MARKER, has_poison_marker};
+use super::manifest_file::{self, POISON_MARKER, has_poison_marker};
 use super::reappend::reappend;
-use super::segments::id_of_file_name;
+use super::segments::{id_of_file_name, is_draft_name};
 use crate::codec::check::Salt;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
 use crate::codec::manifest::{Manifest, ManifestEntry};
@@ -27,6 +30,17 @@ pub struct RecoveryReport {
     pub cut_bytes: u64,
     /// Whole frames among them.
     pub cut_frames: u64,
+}
+
+/// A log that can be written to.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Where it goes on.
+    pub tail: Tail,
+    /// What was cut off.
+    pub report: RecoveryReport,
+    /// Of the manifest on disk.
+    pub generation: u64,
 }
 
 #[derive(Debug)]
@@ -50,11 +64,15 @@ struct Break {
 ///
 /// # Errors
 /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed on disk.
-pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<(Tail, RecoveryReport)> {
+pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovered> {
     let poisoned = has_poison_marker(&*log.fs, &log.folder);
-    let found = find_segments(log)?;
-    let chain = choose_chain(&found);
+    let (found, drafts) = find_segments(log)?;
     let mut state = Replay::new(log, index, manifest, poisoned);
+    for entry in &manifest.segments {
+        state.replay_named(entry, &found)?;
+    }
+    state.last_seq = manifest.through.map_or(0, |link| link.last_seq);
+    let chain = choose_chain(&found, manifest);
     for (position, id) in chain.iter().enumerate() {
         let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else {
             continue;
@@ -65,14 +83,19 @@ pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<(Tail, R
             break;
         }
     }
+    if chain.is_empty() {
+        state.look_behind_the_end(&found)?;
+    }
     state.account_for_the_rest(&found, &chain)?;
-    state.check(manifest, &found)?;
-    state.finish(&found)
+    state.check()?;
+    state.finish(&found, &drafts)
 }
 
-fn find_segments(log: &Log) -> Result<BTreeMap<u64, Found>> {
+/// All segments by their numbers, and copies that were not finished.
+fn find_segments(log: &Log) -> Result<(BTreeMap<u64, Found>, Vec<PathBuf>)> {
     let mut found = BTreeMap::new();
     let names = log.fs.list(&log.folder).map_err(|cause| Error::io("readdir", &log.folder, &cause))?;
+    let drafts = names.iter().filter(|name| is_draft_name(name)).map(|name| log.folder.join(name)).collect();
     for (name, id) in names.iter().filter_map(|name| Some((name, id_of_file_name(name)?))) {
         let path = log.folder.join(name);
         let file = log.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
@@ -90,18 +113,26 @@ fn find_segments(log: &Log) -> Result<BTreeMap<u64, Found>> {
         }
         found.insert(id, Found { path, header, len });
     }
-    Ok(found)
+    Ok((found, drafts))
 }
 
-/// The newest segment from which an unbroken line of predecessors leads back to the first, with that line, oldest first.
-fn choose_chain(found: &BTreeMap<u64, Found>) -> Vec<u64> {
-    found.keys().rev().find_map(|head| line_to_first(found, *head)).unwrap_or_default()
+/// The newest segment from which an unbroken line of predecessors leads back to the last one that the manifest speaks for, or to
+/// the first of all, with that line, oldest first.
+fn choose_chain(found: &BTreeMap<u64, Found>, manifest: &Manifest) -> Vec<u64> {
+    found.keys().rev().find_map(|head| line_back(found, *head, manifest.through)).unwrap_or_default()
 }
 
-fn line_to_first(found: &BTreeMap<u64, Found>, head: u64) -> Option<Vec<u64>> {
+fn line_back(found: &BTreeMap<u64, Found>, head: u64, through: Option<Link>) -> Option<Vec<u64>> {
     let mut line = vec![head];
     let mut header = found.get(&head)?.header.as_ref()?;
-    while let Some(link) = header.predecessor {
+    loop {
+        if header.is_copy {
+            return None;
+        }
+        let Some(link) = header.predecessor else { break through.is_none().then_some(()) };
+        if Some(link) == through {
+            break Some(());
+        }
         // Numbers only grow, so a line that does not descend is no line, and this ends.
         if link.id >= header.id {
             return None;
@@ -111,7 +142,7 @@ fn line_to_first(found: &BTreeMap<u64, Found>, head: u64) -> Option<Vec<u64>> {
             return None;
         }
         line.push(link.id);
-    }
+    }?;
     line.reverse();
     Some(line)
 }
@@ -123,39 +154,84 @@ struct Replay<'a> {
     last_seq: u64,
     /// W.
     synced: u64,
-    /// Newest segment that the manifest names.
-    named: u64,
+    manifest: &'a Manifest,
     epoch: u64,
-    /// Segments of the log up to where it ends.
+    /// Segments of the log that follow those the manifest names, up to where it ends.
     lived: Vec<ManifestEntry>,
     broken: Option<Break>,
     /// Segments of the chosen line that begin past the end of the log, and the torn rest of the last one.
     report: RecoveryReport,
     cut: bool,
+    /// Some of the leftovers are segments that compaction has replaced, or copies that replace nothing.
+    replaced: bool,
     leftovers: Vec<u64>,
+    /// Memory for the bytes of one segment after the other.
+    bytes: Vec<u8>,
 }
 
 impl<'a> Replay<'a> {
-    fn new(log: &'a Log, index: &'a Index, manifest: &Manifest, poisoned: bool) -> Self {
+    fn new(log: &'a Log, index: &'a Index, manifest: &'a Manifest, poisoned: bool) -> Self {
         Self {
             log,
             index,
             poisoned,
             last_seq: 0,
             synced: manifest.synced,
-            named: manifest.segments.iter().map(|entry| entry.id).max().unwrap_or(0),
-            epoch: 0,
+            manifest,
+            epoch: manifest.epoch,
             lived: Vec::new(),
             broken: None,
             report: RecoveryReport::default(),
             cut: false,
+            replaced: false,
             leftovers: Vec::new(),
+            bytes: Vec::new(),
         }
+    }
+
+    /// Number of the newest segment of the log that the manifest speaks for.
+    fn spoken_for(&self) -> u64 {
+        self.manifest.through.map_or(0, |link| link.id)
     }
 
     /// Whether no page of this segment can have been lost: it was written since the operating system last started.
     fn keeps_pages(&self, header: &SegmentHeader) -> bool {
         !self.poisoned && header.boot_id != [0; 16] && header.boot_id == self.log.boot_id
+    }
+
+    /// Replays a segment that the manifest names: all of it was on disk, so all of it has to be there.
+    fn replay_named(&mut self, entry: &ManifestEntry, found: &BTreeMap<u64, Found>) -> Result<()> {
+        let Some(segment) = found.get(&entry.id) else {
+            return Err(Error::corrupt(&self.log.segments.path(entry.id as u32), 0, "the segment is missing"));
+        };
+        let as_named = |header: &&SegmentHeader| header.salt == entry.salt && header.is_copy == entry.is_copy;
+        let Some(header) = segment.header.as_ref().filter(as_named).filter(|_| segment.len >= entry.length) else {
+            return Err(Error::corrupt(&segment.path, 0, "the segment was changed or exchanged"));
+        };
+        self.claim(header.synced, header.epoch);
+        let id = header.id as u32;
+        self.log.segments.insert(id, header.salt, None);
+        let bytes = self.read(segment)?;
+        // Bytes past its end are leftovers of a cut.
+        let counted = bytes.get(..usize::try_from(entry.length).unwrap_or(usize::MAX)).unwrap_or(&bytes);
+        let mut at = SEGMENT_HEADER_BYTES;
+        let mut next_seq = header.first_seq;
+        while at < counted.len() {
+            let fits = |found: &FrameHeader| {
+                if entry.is_copy { (next_seq..=entry.last_seq).contains(&found.seq) } else { found.seq == next_seq }
+            };
+            let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(header, _)| fits(header)) else {
+                return Err(Error::corrupt(&segment.path, at as u64, "a frame that was written here is missing or changed"));
+            };
+            self.index.free(&self.index.publish(frame, id, at as u64, None));
+            next_seq = frame_header.seq + 1;
+            at += frame.len();
+        }
+        if at as u64 != entry.length || (!entry.is_copy && next_seq != entry.last_seq + 1) {
+            return Err(Error::corrupt(&segment.path, at as u64, "the segment does not end where it did"));
+        }
+        self.bytes = bytes;
+        Ok(())
     }
 
     fn replay_segment(&mut self, segment: &Found, header: &SegmentHeader, successor: Option<Link>) -> Result<()> {
@@ -176,32 +252,61 @@ impl<'a> Replay<'a> {
                 break;
             };
             self.claim(frame_header.synced, 0);
-            let _ = self.index.publish(frame, id, at as u64, None);
+            self.index.free(&self.index.publish(frame, id, at as u64, None));
             self.last_seq = frame_header.seq;
             at += frame.len();
         }
-        self.lived.push(ManifestEntry { id: header.id, salt: header.salt, length: at as u64, last_seq: self.last_seq });
-        if self.broken.is_some() {
-            return Ok(());
+        self.lived.push(ManifestEntry {
+            id: header.id,
+            salt: header.salt,
+            length: at as u64,
+            last_seq: self.last_seq,
+            first_seq: header.first_seq,
+            decided_seq: self.last_seq,
+            is_copy: false,
+        });
+        if self.broken.is_none() {
+            match successor {
+                Some(link) if at as u64 == link.end && self.last_seq == link.last_seq => {}
+                Some(_) => {
+                    self.count_behind(&bytes, at, &header.salt);
+                    self.break_at(segment, at as u64, self.keeps_pages(header));
+                }
+                None if at < bytes.len() => {
+                    let behind = self.count_behind(&bytes, at, &header.salt);
+                    self.break_at(segment, at as u64, behind > 0 && self.keeps_pages(header));
+                }
+                None => {}
+            }
         }
-        match successor {
-            Some(link) if at as u64 == link.end && self.last_seq == link.last_seq => {}
-            Some(_) => {
-                self.count_behind(&bytes, at, &header.salt);
-                self.break_at(segment, at as u64, self.keeps_pages(header));
-            }
-            None if at < bytes.len() => {
-                let behind = self.count_behind(&bytes, at, &header.salt);
-                self.break_at(segment, at as u64, behind > 0 && self.keeps_pages(header));
-            }
-            None => {}
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Nothing says that the log has left the last segment that the manifest names: bytes behind its end are told of.
+    fn look_behind_the_end(&mut self, found: &BTreeMap<u64, Found>) -> Result<()> {
+        let Some(link) = self.manifest.through.filter(|link| self.manifest.segments.iter().any(|entry| entry.id == link.id))
+        else {
+            return Ok(());
+        };
+        let Some((segment, header)) = found.get(&link.id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else {
+            return Ok(());
+        };
+        if segment.len > link.end {
+            let bytes = self.read(segment)?;
+            let behind = self.count_behind(&bytes, usize::try_from(link.end).unwrap_or(bytes.len()), &header.salt);
+            self.break_at(segment, link.end, behind > 0 && self.keeps_pages(header));
+            self.bytes = bytes;
         }
         Ok(())
     }
 
-    fn read(&self, segment: &Found) -> Result<Vec<u8>> {
+    /// The bytes of a segment, in memory that the caller should give back.
+    fn read(&mut self, segment: &Found) -> Result<Vec<u8>> {
+        let mut bytes = std::mem::take(&mut self.bytes);
         let file = self.log.fs.open(&segment.path).map_err(|cause| Error::io("open", &segment.path, &cause))?;
-        read_all(&*file).map_err(|cause| Error::io("read", &segment.path, &cause))
+        read_all_into(&*file, &mut bytes).map_err(|cause| Error::io("read", &segment.path, &cause))?;
+        Ok(bytes)
     }
 
     fn claim(&mut self, synced: u64, epoch: u64) {
@@ -236,102 +341,110 @@ impl<'a> Replay<'a> {
     /// Looks at the segments that are no part of the log: leftovers of an earlier cut, and what a loss of power has orphaned.
     fn account_for_the_rest(&mut self, found: &BTreeMap<u64, Found>, chain: &[u64]) -> Result<()> {
         let head = chain.last().copied().unwrap_or(0);
-        let lived: Vec<u64> = self.lived.iter().map(|entry| entry.id).collect();
-        for (id, segment) in found.iter().filter(|(id, _)| !lived.contains(id)) {
+        let counts = |id: &u64| self.lived.iter().chain(&self.manifest.segments).any(|entry| entry.id == *id);
+        let rest: Vec<u64> = found.keys().copied().filter(|id| !counts(id)).collect();
+        for (id, segment) in rest.iter().filter_map(|id| Some((id, found.get(id)?))) {
             self.leftovers.push(*id);
+            // What compaction has replaced, or not yet put in the place of anything.
+            if *id <= self.spoken_for() || segment.header.as_ref().is_some_and(|header| header.is_copy) {
+                self.replaced = true;
+                continue;
+            }
             let Some(header) = &segment.header else {
                 self.cut = true;
                 self.report.cut_bytes += segment.len;
                 continue;
             };
-            let bytes = self.read(segment)?;
             let skipped_by_a_cut = *id < head && !chain.contains(id);
             if skipped_by_a_cut {
                 continue;
             }
+            let bytes = self.read(segment)?;
             self.claim(header.synced, header.epoch);
             let frames = self.count_behind(&bytes, SEGMENT_HEADER_BYTES.min(bytes.len()), &header.salt);
             if frames > 0 && self.keeps_pages(header) && self.broken.as_ref().is_none_or(|broken| !broken.certain) {
                 self.break_at(segment, 112, true);
             }
+            self.bytes = bytes;
         }
         Ok(())
     }
 
     /// Refuses a log that lacks what must be there.
-    fn check(&self, manifest: &Manifest, found: &BTreeMap<u64, Found>) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if let Some(broken) = &self.broken
             && (broken.certain || self.last_seq < self.synced)
         {
             return Err(Error::corrupt(&broken.path, broken.offset, "a frame that was written here is missing or changed"));
         }
-        for entry in &manifest.segments {
-            let kept =
-                self.lived.iter().any(|lived| lived.id == entry.id && lived.salt == entry.salt && lived.length >= entry.length);
-            if !kept {
-                let path = self.log.segments.path(entry.id as u32);
-                let what =
-                    if found.contains_key(&entry.id) { "the segment was changed or exchanged" } else { "the segment is missing" };
-                return Err(Error::corrupt(&path, 0, what));
-            }
-        }
         if self.last_seq < self.synced {
-            let path = self.lived.last().map_or_else(|| self.log.segments.path(1), |last| self.log.segments.path(last.id as u32));
-            let offset = self.lived.last().map_or(0, |last| last.length);
-            return Err(Error::corrupt(&path, offset, "the log is shorter than it was"));
+            let last = self.lived.last().map(ManifestEntry::link).or(self.manifest.through);
+            let path = self.log.segments.path(last.map_or(1, |link| link.id as u32));
+            return Err(Error::corrupt(&path, last.map_or(0, |link| link.end), "the log is shorter than it was"));
         }
         Ok(())
     }
 
-    fn finish(mut self, found: &BTreeMap<u64, Found>) -> Result<(Tail, RecoveryReport)> {
+    fn finish(mut self, found: &BTreeMap<u64, Found>, drafts: &[PathBuf]) -> Result<Recovered> {
         let mut tail = Tail::empty();
-        let newest = found.keys().next_back().copied().unwrap_or(0);
-        tail.next_id = u32::try_from(newest)
-            .ok()
-            .and_then(|id| id.checked_add(1))
-            .ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        let spoken_for = self.spoken_for();
+        let above_all = found.keys().next_back().map_or(1, |newest| newest + 1).max(spoken_for + 1).max(self.manifest.next_id);
+        tail.next_id = u32::try_from(above_all).map_err(|_| Error::internal("segment numbers are used up"))?;
         tail.next_seq = self.last_seq + 1;
         tail.epoch = self.epoch + 1;
         tail.synced = self.synced;
-        tail.left =
-            self.lived.last().map(|last| Link { id: last.id, salt: last.salt, end: last.length, last_seq: last.last_seq });
-        tail.ended = self.lived;
+        tail.through = self.manifest.through;
+        tail.left = self.lived.last().map(ManifestEntry::link).or(self.manifest.through);
         // A segment without frames may be newer than the last frame known to be on disk, and is a link of the line all the same.
         let is_empty = |entry: &ManifestEntry| entry.length == SEGMENT_HEADER_BYTES as u64;
-        let may_be_unsynced = |entry: &&ManifestEntry| {
-            entry.last_seq > self.synced || (entry.last_seq == self.synced && is_empty(entry) && entry.id > self.named)
-        };
-        tail.unsynced = tail.ended.iter().filter(may_be_unsynced).map(|entry| entry.id as u32).collect();
+        let may_be_unsynced =
+            |entry: &&ManifestEntry| entry.last_seq > self.synced || (entry.last_seq == self.synced && is_empty(entry));
+        tail.unsynced = self.lived.iter().filter(may_be_unsynced).map(|entry| entry.id as u32).collect();
+        tail.ended = self.manifest.segments.clone();
+        for entry in tail.ended.iter_mut().filter(|entry| entry.first_seq == 0) {
+            // An older manifest does not say.
+            entry.first_seq =
+                found.get(&entry.id).and_then(|segment| segment.header.as_ref()).map_or(0, |header| header.first_seq);
+        }
+        tail.ended.extend_from_slice(&self.lived);
         // What a killed process left behind is synced in due time, and then the manifest says so.
         tail.names_dirty = !tail.unsynced.is_empty();
         tail.dirty = tail.names_dirty;
         tail.rolled = tail.names_dirty;
         if self.poisoned {
-            self.leftovers.extend(reappend(self.log, self.index, &mut tail, self.named)?);
+            let named = self.manifest.segments.len();
+            self.leftovers.extend(reappend(self.log, self.index, &mut tail, named)?);
         } else if self.cut {
             // The header that says where the log ends is on disk before anything behind that end is touched.
             tail.cut = true;
             self.log.start_segment(&mut tail)?;
         } else if !self.leftovers.is_empty()
-            && let Some(last) = tail.left
+            && let Some(last) = self.lived.last()
         {
             // An earlier open has made the cut and not lived to tidy up; be sure of its header first.
             let (_, file) = self.log.segments.open(last.id as u32)?;
             file.sync_data().map_err(|cause| Error::io("fdatasync", &self.log.segments.path(last.id as u32), &cause))?;
             self.log.sync_names()?;
         }
+        let mut generation = self.manifest.generation;
+        if self.replaced {
+            // Whether the manifest that replaced them is on disk is known only of one that is written now.
+            generation += 1;
+            let manifest = manifest_file::describe(self.log, &tail, generation);
+            manifest_file::store(&*self.log.fs, &self.log.folder, &manifest)?;
+            tail.through = manifest.through;
+        }
         self.leftovers.sort_unstable();
-        for id in self.leftovers.iter().rev() {
-            if let Some(segment) = found.get(id) {
-                self.log.fs.remove(&segment.path).map_err(|cause| Error::io("unlink", &segment.path, &cause))?;
-            }
+        let leftovers = self.leftovers.iter().rev().filter_map(|id| Some(found.get(id)?.path.as_path()));
+        for path in leftovers.chain(drafts.iter().map(PathBuf::as_path)) {
+            self.log.fs.remove(path).map_err(|cause| Error::io("unlink", path, &cause))?;
         }
         if self.poisoned {
             let marker = self.log.folder.join(POISON_MARKER);
             self.log.fs.remove(&marker).map_err(|cause| Error::io("unlink", &marker, &cause))?;
             self.log.sync_names()?;
         }
-        Ok((tail, self.report))
+        Ok(Recovered { tail, report: self.report, generation })
     }
 }
 

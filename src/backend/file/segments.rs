@@ -30,6 +30,18 @@ pub fn id_of_file_name(name: &str) -> Option<u64> {
     if is_ours { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
+/// File name of a segment that compaction still writes: it gets its own name when it is whole and on disk.
+#[must_use]
+pub fn draft_name(id: u32) -> String {
+    format!("{id:016x}.new")
+}
+
+/// Whether a file is a segment that compaction has not finished.
+#[must_use]
+pub fn is_draft_name(name: &str) -> bool {
+    name.strip_suffix(".new").is_some_and(|stem| id_of_file_name(&format!("{stem}.seg")).is_some())
+}
+
 type Descriptors = Cache<(u32, u32), Arc<dyn FsFile>>;
 
 /// Shared by every cask of the process: a thousand folders must not hold a thousand old segments open.
@@ -61,6 +73,17 @@ pub enum Wait {
     Allowed,
     /// Only what the operating system has in memory is read.
     Refused,
+}
+
+/// What reading a value came to.
+#[derive(Debug)]
+pub enum Read<'m> {
+    /// It is there.
+    Value(&'m [u8]),
+    /// It would have to wait for the disk, which was not allowed.
+    WouldWait,
+    /// The segment was replaced by a copy since the place was looked up: look it up again.
+    Gone,
 }
 
 /// A chunk read from disk and checked, kept while one call reads several values from it.
@@ -95,9 +118,10 @@ impl Segments {
         }
     }
 
-    /// Removes a segment that holds nothing.
+    /// Removes a segment that is not needed any more. Who reads it now may go on.
     pub fn forget(&self, id: u32) {
         self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        descriptors().remove(&(self.cask, id));
     }
 
     /// Closes every descriptor.
@@ -107,44 +131,53 @@ impl Segments {
         descriptors().retain(|(owner, _), _| *owner != cask);
     }
 
+    fn find(&self, id: u32) -> Option<Segment> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
     /// The open file of a segment, and its salt.
     ///
     /// # Errors
-    /// `Io` where it cannot be opened.
+    /// `Io` where it cannot be opened, `Closed` where there is no such segment.
     pub fn open(&self, id: u32) -> Result<(Salt, Arc<dyn FsFile>)> {
-        let segment = self.table.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let Some(segment) = segment else { return Err(Error::closed()) };
-        if let Some(file) = segment.pinned {
-            return Ok((segment.salt, file));
-        }
-        if let Some(file) = descriptors().get(&(self.cask, id)) {
-            return Ok((segment.salt, file));
-        }
-        let path = self.path(id);
-        let file = self.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
-        descriptors().insert((self.cask, id), Arc::clone(&file));
-        Ok((segment.salt, file))
+        self.open_if_there(id)?.ok_or_else(Error::closed)
     }
 
-    /// Reads the value at a location and makes sure that it is the one of this account and key. Gives `None` where it would
-    /// have to wait for the disk and `wait` does not let it.
+    /// The same, and `None` where there is no such segment.
+    fn open_if_there(&self, id: u32) -> Result<Option<(Salt, Arc<dyn FsFile>)>> {
+        let Some(segment) = self.find(id) else { return Ok(None) };
+        if let Some(file) = segment.pinned {
+            return Ok(Some((segment.salt, file)));
+        }
+        if let Some(file) = descriptors().get(&(self.cask, id)) {
+            return Ok(Some((segment.salt, file)));
+        }
+        let path = self.path(id);
+        let file = match self.fs.open(&path) {
+            Ok(file) => file,
+            // It was there a moment ago.
+            Err(_) if self.find(id).is_none() => return Ok(None),
+            Err(cause) => return Err(Error::io("open", &path, &cause)),
+        };
+        descriptors().insert((self.cask, id), Arc::clone(&file));
+        if self.find(id).is_none() {
+            // An open descriptor would keep the room that the removed segment takes on disk.
+            descriptors().remove(&(self.cask, id));
+        }
+        Ok(Some((segment.salt, file)))
+    }
+
+    /// Reads the value at a location and makes sure that it is the one of this account and key.
     ///
     /// # Errors
     /// `Io` where it cannot be read, `Corrupt` where what is there is not what was written.
-    pub fn read<'m>(
-        &self,
-        account: &str,
-        key: &[u8],
-        at: Location,
-        wait: Wait,
-        memo: &'m mut ChunkMemo,
-    ) -> Result<Option<&'m [u8]>> {
+    pub fn read<'m>(&self, account: &str, key: &[u8], at: Location, wait: Wait, memo: &'m mut ChunkMemo) -> Result<Read<'m>> {
         let place = (at.segment, at.chunk);
         if memo.place != Some(place) {
             memo.place = None;
-            let (salt, file) = self.open(at.segment)?;
+            let Some((salt, file)) = self.open_if_there(at.segment)? else { return Ok(Read::Gone) };
             if !self.fill(&*file, at, wait, &mut memo.bytes)? {
-                return Ok(None);
+                return Ok(Read::WouldWait);
             }
             if read_chunk(&memo.bytes, &salt, u64::from(at.chunk)).is_none() {
                 return Err(self.damaged(at, "the check of a chunk does not match"));
@@ -154,7 +187,7 @@ impl Segments {
         // The chunk has passed its check, either just now or for an earlier value of the same call.
         let body = body_of_checked(&memo.bytes);
         match body.and_then(|body| (body.account == account).then(|| body.op_at(usize::from(at.op)))?) {
-            Some(Op::Put { key: found, value }) if found == key => Ok(Some(value)),
+            Some(Op::Put { key: found, value }) if found == key => Ok(Read::Value(value)),
             _ => Err(self.damaged(at, "another record stands in the place of the one looked up")),
         }
     }

@@ -1,6 +1,5 @@
 //! The one thread that writes, syncs and tidies up for all casks of the process.
 
-use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::FileBackend;
+use super::index::Unreachable;
 use crate::backend::Completion;
 use crate::error::{Error, Result};
 
@@ -21,8 +21,8 @@ pub enum Job {
     Tick(Weak<FileBackend>, Instant),
     /// Make all that a cask has acknowledged safe from a loss of power.
     Flush(Arc<FileBackend>, Completion),
-    /// Free something large.
-    Free(Box<dyn Any + Send>),
+    /// Free many records.
+    Free(Arc<FileBackend>, Unreachable),
 }
 
 impl std::fmt::Debug for Job {
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Job {
             Self::Drain(_) => "Drain",
             Self::Tick(..) => "Tick",
             Self::Flush(..) => "Flush",
-            Self::Free(_) => "Free",
+            Self::Free(..) => "Free",
         })
     }
 }
@@ -121,7 +121,7 @@ fn carry_out(job: Job) {
     match job {
         Job::Drain(cask) => cask.drain(),
         Job::Flush(cask, completion) => completion(cask.flush_now()),
-        Job::Free(garbage) => drop(garbage),
+        Job::Free(cask, unreachable) => cask.free(unreachable),
         Job::Tick(..) => {}
     }
 }

@@ -1,0 +1,233 @@
+//! Compaction: what is still needed of segments that are mostly garbage is copied to new ones, in the background.
+//!
+//! A copy takes the place of its segments in one step, the manifest that names it. That step comes after the copy and its name
+//! are on disk, and after everything is on disk on account of which a record was left out: so at any moment a crash leaves
+//! either the segments or the copy, and never less than was acknowledged. Only then does the index follow, and the segments go.
+//!
+//! Copies stand where their segments stood, in the order of sequence numbers, and every record in them keeps that of its batch. A
+//! tombstone is left out only where nothing older can hold a record that it keeps from coming back: where all that is older,
+//! and not part of the same compaction, was written with every record left out that was dead by then.
+
+mod choose;
+mod copy;
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use self::choose::choose;
+use self::copy::{Copy, Needs, copy};
+use super::index::Location;
+use super::usage::Needed;
+use super::{Durability, FileBackend, lock, manifest_file};
+use crate::codec::manifest::ManifestEntry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Op;
+
+/// A compaction that leaves more than this part of what it read is not worth another one right after it.
+const LITTLE_GAIN: (u64, u64) = (9, 10);
+
+impl FileBackend {
+    /// Looks for something to compact, in the background.
+    pub(super) fn schedule_compaction(&self) {
+        if self.compacts && !self.compaction_due.swap(true, Ordering::AcqRel) {
+            let cask = self.this.clone();
+            self.chores.send(move || {
+                if let Some(cask) = cask.upgrade() {
+                    cask.compact_in_background();
+                }
+            });
+        }
+    }
+
+    fn compact_in_background(&self) {
+        self.compaction_due.store(false, Ordering::Release);
+        while let Ok(Some(outcome)) = self.compact_once() {
+            if outcome.is_little_gain() {
+                break;
+            }
+        }
+    }
+
+    /// Compacts all that is worth it, the segment being written included. Blocks: call it off the JavaScript thread.
+    ///
+    /// # Errors
+    /// Those of [`Self::compact_once`].
+    pub fn compact_all(&self) -> Result<Compacted> {
+        self.settle()?;
+        let mut all = Compacted::default();
+        while let Some(one) = self.compact_once()? {
+            all.before += one.before;
+            all.after += one.after;
+            if one.is_little_gain() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Compacts what is most worth it; gives `None` where nothing is.
+    ///
+    /// # Errors
+    /// `Corrupt` for damage in what it reads, `Io`, `Poisoned`, `Closed`; the cask is as it was.
+    pub fn compact_once(&self) -> Result<Option<Compacted>> {
+        // Whatever a fault has left behind, nothing of it counts before the manifest says so.
+        let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.go_on_compacting()?;
+        if let Some(damage) = self.damage() {
+            return Err(damage);
+        }
+        let named: Vec<ManifestEntry> = {
+            let tail = lock(&self.tail)?;
+            let (on_disk, _) = tail.on_disk();
+            let is_named = |entry: &&ManifestEntry| entry.is_copy || tail.through.is_some_and(|through| entry.id <= through.id);
+            on_disk.iter().take_while(is_named).copied().collect()
+        };
+        let needed = |id: u64| u32::try_from(id).map_or_else(|_| Needed::default(), |id| self.index.usage.needed(id));
+        let Some(range) = choose(&named, &needed, self.log.segment_bytes) else { return Ok(None) };
+        let (Some(older), Some(run)) = (named.get(..range.start), named.get(range.clone())) else { return Ok(None) };
+        let mut copies = Vec::new();
+        let outcome = self.compact(older, run, &mut copies);
+        if let Err(Failed { error, copies_may_count }) = &outcome {
+            if !copies_may_count {
+                self.remove_segments(copies.iter().map(|copy| copy.entry.id));
+            }
+            if error.kind() == ErrorKind::Corrupt {
+                let _ = self.damage.set(error.clone());
+            }
+        }
+        outcome.map_err(|failed| failed.error)?;
+        Ok(Some(Compacted {
+            before: run.iter().map(|entry| entry.length).sum(),
+            after: copies.iter().map(|copy| copy.entry.length).sum(),
+        }))
+    }
+
+    fn compact(&self, older: &[ManifestEntry], run: &[ManifestEntry], copies: &mut Vec<Copy>) -> std::result::Result<(), Failed> {
+        let decided_seq = self.published_seq()?;
+        let oldest_decision = older.iter().map(|entry| entry.decided_seq).min().unwrap_or(u64::MAX);
+        copy(self, run, decided_seq, &Decision { cask: self, oldest_decision }, copies)?;
+        if !copies.is_empty() {
+            self.log.sync_names().map_err(|error| self.heed(error))?;
+        }
+        self.sync_what_was_decided_on()?;
+        self.go_on_compacting()?;
+        self.swap(run, copies)?;
+        let from: Vec<u32> = run.iter().map(|entry| entry.id as u32).collect();
+        for copy in &*copies {
+            let id = copy.entry.id as u32;
+            copy.frames().for_each(|(at, frame)| self.index.relocate(frame, id, at as u64, &from, &self.cache));
+        }
+        self.remove_segments(run.iter().map(|entry| entry.id));
+        Ok(())
+    }
+
+    /// Whether compaction may go on, or why not.
+    fn go_on_compacting(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) { Err(Error::closed()) } else { self.check_writable() }
+    }
+
+    /// Sequence number up to which every batch is in the index.
+    fn published_seq(&self) -> Result<u64> {
+        // Batches that wait for a sync are written and not yet published, but that is all in one turn.
+        let _turn = lock(&self.turn)?;
+        Ok(lock(&self.tail)?.next_seq - 1)
+    }
+
+    /// Brings to disk all that the index has known so far: a record was left out because of something that must not be lost.
+    fn sync_what_was_decided_on(&self) -> Result<()> {
+        if self.durability == Durability::Power {
+            // Nothing is in the index before it is on disk.
+            return Ok(());
+        }
+        let _turn = lock(&self.turn)?;
+        let is_synced = {
+            let tail = lock(&self.tail)?;
+            tail.synced == tail.next_seq - 1
+        };
+        if is_synced { Ok(()) } else { self.sync() }
+    }
+
+    /// Puts copies in the place of segments, in the manifest.
+    fn swap(&self, run: &[ManifestEntry], copies: &[Copy]) -> std::result::Result<(), Failed> {
+        let mut generation = lock(&self.generation)?;
+        let entries: Vec<ManifestEntry> = copies.iter().map(|copy| copy.entry).collect();
+        let (at, manifest) = {
+            let mut tail = lock(&self.tail)?;
+            let at = tail.position(run).ok_or_else(|| Error::internal("the segments to replace are not there"))?;
+            tail.ended.splice(at..at + run.len(), entries);
+            (at, manifest_file::describe(&self.log, &tail, *generation + 1))
+        };
+        match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest) {
+            Ok(()) => {
+                *generation += 1;
+                lock(&self.tail)?.through = manifest.through;
+                Ok(())
+            }
+            Err(error) => {
+                lock(&self.tail)?.ended.splice(at..at + copies.len(), run.iter().copied());
+                let copies_may_count = manifest_file::may_be_in_place(&error);
+                Err(Failed { error: self.heed(error), copies_may_count })
+            }
+        }
+    }
+
+    fn remove_segments(&self, ids: impl Iterator<Item = u64>) {
+        for id in ids.filter_map(|id| u32::try_from(id).ok()) {
+            self.log.segments.forget(id);
+            self.index.usage.forget(id);
+            // One that stays is no part of the log any more, and goes when the cask is opened next.
+            let _ = self.log.fs.remove(&self.log.segments.path(id));
+        }
+    }
+
+    /// Damage that compaction has met. It stops there and keeps everything.
+    #[must_use]
+    pub fn damage(&self) -> Option<Error> {
+        self.damage.get().cloned()
+    }
+}
+
+/// What one compaction did, in bytes of segments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Read and replaced.
+    pub before: u64,
+    /// Written.
+    pub after: u64,
+}
+
+impl Compacted {
+    const fn is_little_gain(&self) -> bool {
+        self.after * LITTLE_GAIN.1 > self.before * LITTLE_GAIN.0
+    }
+}
+
+#[derive(Debug)]
+struct Failed {
+    error: Error,
+    /// The manifest on disk may name the copies.
+    copies_may_count: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, copies_may_count: false }
+    }
+}
+
+struct Decision<'a> {
+    cask: &'a FileBackend,
+    /// The earliest decision upon what is older than the segments that are compacted.
+    oldest_decision: u64,
+}
+
+impl Needs for Decision<'_> {
+    fn needs(&self, account: &str, op: Op<'_>, seq: u64, at: Location) -> bool {
+        match op {
+            Op::Put { key, .. } => self.cask.index.is_live(account, key, at),
+            // What came after it stands for it, and outlives it.
+            Op::Delete { key } => self.oldest_decision < seq && !self.cask.index.has(account, key),
+            Op::Clear | Op::Drop => self.oldest_decision < seq,
+        }
+    }
+}

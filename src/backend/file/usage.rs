@@ -1,0 +1,111 @@
+//! How many bytes of each segment are still needed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use rustc_hash::FxBuildHasher;
+
+use super::index::Location;
+
+/// Bytes of one segment by what they are.
+#[derive(Debug, Default)]
+struct Counters {
+    /// Of records that the index has there.
+    live: AtomicU64,
+    /// Of deletes, clears and drops: garbage, but needed while something older could come back without them.
+    tombstones: AtomicU64,
+}
+
+/// What is needed of one segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// Bytes of records that the index has there.
+    pub live: u64,
+    /// Bytes of deletes, clears and drops.
+    pub tombstones: u64,
+}
+
+type Table = HashMap<u32, Arc<Counters>, FxBuildHasher>;
+
+/// The counters of all segments of a cask. Sizes are those that [`Location::size`] tells, so what was added is subtracted again.
+#[derive(Debug, Default)]
+pub struct Usage {
+    table: RwLock<Table>,
+}
+
+impl Usage {
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the operations of a batch that stands in one segment.
+    #[must_use]
+    pub fn of_batch(&self, segment: u32) -> BatchUsage<'_> {
+        let table = self.table();
+        let table = if table.contains_key(&segment) {
+            table
+        } else {
+            drop(table);
+            self.table.write().unwrap_or_else(PoisonError::into_inner).entry(segment).or_default();
+            self.table()
+        };
+        let own = table.get(&segment).cloned().unwrap_or_default();
+        BatchUsage { table, segment, own }
+    }
+
+    /// What is needed of a segment.
+    #[must_use]
+    pub fn needed(&self, segment: u32) -> Needed {
+        self.table().get(&segment).map_or_else(Needed::default, |counters| Needed {
+            live: counters.live.load(Ordering::Relaxed),
+            tombstones: counters.tombstones.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Forgets a segment that is gone.
+    pub fn forget(&self, segment: u32) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+    }
+
+    /// Records that the index no longer has.
+    pub fn died(&self, locations: impl Iterator<Item = Location>) {
+        let table = self.table();
+        locations.for_each(|location| subtract(&table, location));
+    }
+}
+
+fn subtract(table: &Table, location: Location) {
+    if let Some(counters) = table.get(&location.segment) {
+        counters.live.fetch_sub(location.size(), Ordering::Relaxed);
+    }
+}
+
+/// Counts for one batch.
+#[derive(Debug)]
+pub struct BatchUsage<'a> {
+    table: RwLockReadGuard<'a, Table>,
+    segment: u32,
+    own: Arc<Counters>,
+}
+
+impl BatchUsage<'_> {
+    /// A record of the batch is what the index has.
+    pub fn added(&self, location: Location) {
+        self.own.live.fetch_add(location.size(), Ordering::Relaxed);
+    }
+
+    /// The batch has a delete, clear or drop of so many bytes.
+    pub fn tombstone(&self, bytes: u64) {
+        self.own.tombstones.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The index no longer has this record.
+    pub fn died(&self, location: Location) {
+        if location.segment == self.segment {
+            self.own.live.fetch_sub(location.size(), Ordering::Relaxed);
+        } else {
+            subtract(&self.table, location);
+        }
+    }
+}

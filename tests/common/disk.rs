@@ -99,7 +99,7 @@ pub enum Fault {
     Short(usize),
     /// A write takes so many bytes, though never all, and fails all the same.
     TornWrite(usize, i32),
-    /// A write takes all bytes and fails all the same.
+    /// A write takes all bytes, or a rename is done, and fails all the same.
     DoneButFailed(i32),
 }
 
@@ -301,11 +301,15 @@ impl Fs for Disk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (name_of(from), name_of(to));
-        let mut state = self.plain_call(Kind::Rename, &from)?;
+        let (mut state, fault) = self.call(Kind::Rename, &from);
+        let fault = fault.filter(|fault| !matches!(fault, Fault::Short(_)));
+        if let Some(fault) = fault.filter(|fault| !matches!(fault, Fault::DoneButFailed(_))) {
+            return Err(fault.error());
+        }
         let file = state.names.remove(&from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.clone(), file);
         self.push(state, Event::Rename { from, to });
-        Ok(())
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

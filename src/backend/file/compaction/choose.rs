@@ -55,22 +55,46 @@ fn outlooks(named: &[ManifestEntry], needed: &dyn Fn(u64) -> Needed) -> Vec<Outl
     all
 }
 
-/// The neighbouring segments to rewrite next, by their positions; `None` where it is not worth while.
+/// What to rewrite next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Segments that lie side by side, by their positions.
+    pub(super) range: Range<usize>,
+    /// They are rewritten for the sake of others: it is not to be expected that they shrink.
+    pub(super) is_for_others: bool,
+}
+
+impl Choice {
+    const fn of(range: Range<usize>) -> Self {
+        Self { range, is_for_others: false }
+    }
+}
+
+/// What to rewrite next; `None` where nothing is worth while.
 ///
 /// `named` are the segments that the manifest names, in their order.
-pub(super) fn choose(named: &[ManifestEntry], needed: &dyn Fn(u64) -> Needed, segment_bytes: u64) -> Option<Range<usize>> {
+pub(super) fn choose(named: &[ManifestEntry], needed: &dyn Fn(u64) -> Needed, segment_bytes: u64) -> Option<Choice> {
     let all = outlooks(named, needed);
     let floor = segment_bytes / FLOOR_PART;
-    if all.iter().map(Outlook::garbage).sum::<u64>() >= floor
-        && let Some((worst, _)) = all
-            .iter()
-            .enumerate()
-            .filter(|(_, outlook)| outlook.is_mostly_garbage())
-            .max_by_key(|(position, outlook)| (outlook.garbage() * 1000 / outlook.payload, usize::MAX - position))
+    let sum = |part: fn(&Outlook) -> u64| all.iter().map(part).sum::<u64>();
+    let (payload, garbage, stuck) = (sum(|outlook| outlook.payload), sum(Outlook::garbage), sum(|outlook| outlook.tombstones));
+    if garbage >= floor
+        && let Some(worst) = worst(&all).filter(|worst| all.get(*worst).is_some_and(Outlook::is_mostly_garbage))
     {
-        return Some(with_neighbours(&all, worst, segment_bytes));
+        return Some(Choice::of(with_neighbours(&all, worst, segment_bytes)));
     }
-    stuck_tombstones(named, &all, floor).or_else(|| small_in_a_row(&all, segment_bytes))
+    if garbage + stuck >= floor && (garbage + stuck) * 10 >= payload * GARBAGE_TENTHS {
+        // Spread over segments none of which is bad by itself.
+        return if stuck > garbage { oldest_needing(named, &all) } else { worst(&all).map(|worst| Choice::of(worst..worst + 1)) };
+    }
+    small_in_a_row(&all, segment_bytes).map(Choice::of)
+}
+
+/// The segment of which the largest part is garbage.
+fn worst(all: &[Outlook]) -> Option<usize> {
+    let with_payload = all.iter().enumerate().filter(|(_, outlook)| outlook.payload > 0);
+    let worst = with_payload.max_by_key(|(at, outlook)| (outlook.garbage() * 1000 / outlook.payload, usize::MAX - at));
+    worst.map(|(position, _)| position)
 }
 
 /// Takes along neighbours that are worth it, as long as one segment holds what is kept.
@@ -96,17 +120,12 @@ fn with_neighbours(all: &[Outlook], chosen: usize, segment_bytes: u64) -> Range<
     range
 }
 
-/// Where much of the log are tombstones that something older still needs: the oldest of what is older. Once all that is older was
-/// rewritten, nothing in it was dead when they were decided upon, and they can go.
-fn stuck_tombstones(named: &[ManifestEntry], all: &[Outlook], floor: u64) -> Option<Range<usize>> {
-    let stuck: u64 = all.iter().map(|outlook| outlook.tombstones).sum();
-    let payload: u64 = all.iter().map(|outlook| outlook.payload).sum();
-    if stuck < floor || stuck * 10 < payload * GARBAGE_TENTHS {
-        return None;
-    }
+/// The oldest segment that may hold something which a tombstone keeps from coming back. Once all of them were rewritten, nothing in
+/// them was dead when they were decided upon, and the tombstones can go.
+fn oldest_needing(named: &[ManifestEntry], all: &[Outlook]) -> Option<Choice> {
     let newest = named.iter().zip(all).filter(|(_, outlook)| outlook.tombstones > 0).map(|(entry, _)| entry.last_seq).max()?;
     let oldest = named.iter().position(|entry| entry.decided_seq < newest && entry.first_seq < newest)?;
-    Some(oldest..oldest + 1)
+    Some(Choice { range: oldest..oldest + 1, is_for_others: true })
 }
 
 fn small_in_a_row(all: &[Outlook], segment_bytes: u64) -> Option<Range<usize>> {
@@ -149,7 +168,7 @@ mod tests {
         };
         let named: Vec<ManifestEntry> = given.iter().enumerate().map(entry).collect();
         let needed = |id: u64| given.get(id as usize).map_or_else(Needed::default, |g| Needed { live: g.1, tombstones: g.2 });
-        choose(&named, &needed, SEGMENT)
+        choose(&named, &needed, SEGMENT).map(|choice| choice.range)
     }
 
     #[test]
@@ -182,6 +201,12 @@ mod tests {
         // Then they can go.
         assert_eq!(chosen(&[(1000, 1000, 0, Some(20)), (1000, 0, 1000, None)]), Some(1..2));
         assert_eq!(chosen(&[(1000, 1000, 0, None), (1000, 700, 300, None)]), None);
+    }
+
+    #[test]
+    fn garbage_and_tombstones_together_are_garbage() {
+        assert_eq!(chosen(&[(1000, 960, 0, None), (1000, 650, 50, None), (1000, 100, 600, None)]), Some(0..1));
+        assert_eq!(chosen(&[(1000, 690, 0, None), (1000, 450, 200, None), (1000, 500, 150, None)]), Some(1..2));
     }
 
     #[test]

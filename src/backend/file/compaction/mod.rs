@@ -14,7 +14,7 @@ mod copy;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use self::choose::choose;
+use self::choose::{Choice, choose};
 use self::copy::{Copy, Needs, copy};
 use super::index::Location;
 use super::usage::Needed;
@@ -83,7 +83,7 @@ impl FileBackend {
             on_disk.iter().take_while(is_named).copied().collect()
         };
         let needed = |id: u64| u32::try_from(id).map_or_else(|_| Needed::default(), |id| self.index.usage.needed(id));
-        let Some(range) = choose(&named, &needed, self.log.segment_bytes) else { return Ok(None) };
+        let Some(Choice { range, is_for_others }) = choose(&named, &needed, self.log.segment_bytes) else { return Ok(None) };
         let (Some(older), Some(run)) = (named.get(..range.start), named.get(range.clone())) else { return Ok(None) };
         let mut copies = Vec::new();
         let outcome = self.compact(older, run, &mut copies);
@@ -99,6 +99,7 @@ impl FileBackend {
         Ok(Some(Compacted {
             before: run.iter().map(|entry| entry.length).sum(),
             after: copies.iter().map(|copy| copy.entry.length).sum(),
+            is_for_others,
         }))
     }
 
@@ -194,11 +195,13 @@ pub struct Compacted {
     pub before: u64,
     /// Written.
     pub after: u64,
+    /// It was done so that another one can shrink more.
+    is_for_others: bool,
 }
 
 impl Compacted {
     const fn is_little_gain(&self) -> bool {
-        self.after * LITTLE_GAIN.1 > self.before * LITTLE_GAIN.0
+        !self.is_for_others && self.after * LITTLE_GAIN.1 > self.before * LITTLE_GAIN.0
     }
 }
 

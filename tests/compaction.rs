@@ -1,0 +1,395 @@
+//! Segments that are mostly garbage are replaced by copies of what is still needed, while the cask is in use.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use baileys_cask::ErrorKind;
+use baileys_cask::backend::Backend;
+use baileys_cask::backend::file::fs::OsFs;
+use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
+
+use common::disk::{Disk, EIO, ENOSPC, Fault, Image, Kind};
+use common::drive::{self, flush, get, open, options, records, set, vanish};
+use common::faulty::{LEVELS, after_reboot};
+use common::loss::{Loss, after_kill, after_power_loss};
+use common::model::{Change, Records, delete, put, session};
+
+/// Bytes of all segments.
+fn log_bytes(disk: &Disk) -> usize {
+    disk.image().iter().filter(|(name, _)| name.ends_with(".seg")).map(|(_, bytes)| bytes.len()).sum()
+}
+
+fn segments(disk: &Disk) -> usize {
+    disk.image().keys().filter(|name| name.ends_with(".seg")).count()
+}
+
+/// A cask with garbage in several segments, tombstones among it, all of it on disk.
+fn with_garbage(disk: &Disk, level: Durability) -> (Arc<FileBackend>, Records) {
+    let backend = open(disk, &options(level)).unwrap();
+    for round in 0..4_u8 {
+        for id in 0..4_u8 {
+            set(&*backend, "a", &[put(&id.to_string(), vec![round; 150])]).unwrap();
+        }
+        set(&*backend, "b", &[put(&round.to_string(), "stays"), put("gone", [round; 100])]).unwrap();
+        set(&*backend, "b", &[delete("gone")]).unwrap();
+    }
+    set(&*backend, "c", &[put("1", [9; 300])]).unwrap();
+    set(&*backend, "c", &[Change::Drop]).unwrap();
+    flush(&*backend).unwrap();
+    let all = records(&*backend).unwrap();
+    (backend, all)
+}
+
+fn demand(disk: &Disk, options: &FileOptions, wanted: &Records, context: &str) {
+    let backend = open(disk, options).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert!(records(&*backend).unwrap() == *wanted, "{context}: other records");
+    backend.compact_all().unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert!(records(&*backend).unwrap() == *wanted, "{context}: other records after compacting");
+    set(&*backend, "new", &[put("1", "new")]).unwrap_or_else(|error| panic!("{context}: {error}"));
+}
+
+#[test]
+fn garbage_goes_and_records_stay() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let (backend, all) = with_garbage(&disk, level);
+        let before = log_bytes(&disk);
+        let done = backend.compact_all().unwrap();
+        assert!(done.before > done.after && done.after > 0, "{done:?}");
+        assert_eq!(records(&*backend).unwrap(), all);
+        assert!(log_bytes(&disk) * 2 < before, "{} of {before} bytes are left", log_bytes(&disk));
+        vanish(backend);
+        demand(&Disk::new(&disk.image()), &options(level), &all, "after a kill");
+        demand(
+            &Disk::new(&after_power_loss(&Image::new(), &disk.events(), Loss::All)),
+            &after_reboot(level),
+            &all,
+            "without power",
+        );
+    }
+}
+
+#[test]
+fn a_log_of_which_nothing_is_needed_shrinks_to_nothing() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let (backend, _) = with_garbage(&disk, level);
+        for account in ["a", "b"] {
+            set(&*backend, account, &[Change::Drop]).unwrap();
+        }
+        backend.compact_all().unwrap();
+        assert_eq!(segments(&disk), 0);
+        set(&*backend, "a", &[put("1", "again")]).unwrap();
+        backend.close().unwrap();
+        let again = open(&disk, &options(level)).unwrap();
+        assert_eq!(get(&*again, "a", &session("1")).unwrap().as_deref(), Some(&b"again"[..]));
+        assert_eq!(again.report().cut_bytes, 0);
+    }
+}
+
+// The segment with the record is not worth rewriting, that with its delete is.
+#[test]
+fn a_delete_is_kept_while_an_older_segment_has_the_record() {
+    for kill in [Change::Clear, delete("k")] {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        set(&*backend, "a", &[put("k", "old")]).unwrap();
+        set(&*backend, "kept", &[put("1", [1; 500])]).unwrap();
+        set(&*backend, "a", &[kill.clone()]).unwrap();
+        set(&*backend, "b", &[put("1", [1; 500])]).unwrap();
+        set(&*backend, "b", &[put("1", [2; 400])]).unwrap();
+        set(&*backend, "b", &[put("1", [3; 10])]).unwrap();
+        flush(&*backend).unwrap();
+        let first = format!("{:016x}.seg", 1);
+        assert!(backend.compact_all().unwrap().before > 0);
+        assert!(disk.image().contains_key(&first), "{kill:?}: the old record's segment was to stay");
+        backend.close().unwrap();
+        let again = open(&disk, &options(Durability::Process)).unwrap();
+        assert_eq!(get(&*again, "a", &session("k")).unwrap(), None, "{kill:?}");
+    }
+}
+
+// They are garbage too, and would fill the disk if they were kept for ever.
+#[test]
+fn tombstones_go_once_nothing_older_needs_them() {
+    let disk = Disk::default();
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    for number in 0..40 {
+        set(&*backend, "kept", &[put(&number.to_string(), [1; 100])]).unwrap();
+    }
+    let needed = log_bytes(&disk);
+    for round in 0..10 {
+        for number in 0..40 {
+            let id = format!("{round}-{number}");
+            set(&*backend, "a", &[put(&id, "soon gone")]).unwrap();
+            set(&*backend, "a", &[delete(&id)]).unwrap();
+        }
+        backend.compact_all().unwrap();
+        assert!(log_bytes(&disk) < 2 * needed + 1024, "round {round}: {} bytes for {needed}", log_bytes(&disk));
+    }
+    assert_eq!(records(&*backend).unwrap().keys().collect::<Vec<_>>(), ["kept"]);
+}
+
+#[test]
+fn a_log_stays_under_twice_what_is_needed_and_a_segment() {
+    for seed in 0..10_u64 {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        let mut chance = common::loss::Chance(seed);
+        for number in 0..600 {
+            let id = chance.below(60).to_string();
+            let change = if chance.below(4) == 0 { delete(&id) } else { put(&id, vec![1; 20 + chance.below(200)]) };
+            set(&*backend, ["a", "b"][chance.below(2)], &[change]).unwrap();
+            if number % 50 == 49 {
+                backend.compact_all().unwrap();
+                // 80 bytes are around each record.
+                let live: usize =
+                    records(&*backend).unwrap().values().flatten().map(|(key, value)| key.len() + value.len() + 80).sum();
+                assert!(log_bytes(&disk) <= 2 * live + 1024, "seed {seed}: {} bytes for {live}", log_bytes(&disk));
+            }
+        }
+    }
+}
+
+#[test]
+fn small_segments_of_many_openings_become_one() {
+    let disk = Disk::default();
+    let mut wanted = Records::new();
+    for number in 0..40 {
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        let id = number.to_string();
+        set(&*backend, "a", &[put(&id, "x")]).unwrap();
+        wanted.entry("a".into()).or_default().insert(session(&id), b"x".to_vec());
+        backend.close().unwrap();
+    }
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    assert_eq!(segments(&disk), 40);
+    backend.compact_all().unwrap();
+    assert!(segments(&disk) <= 16, "{} segments", segments(&disk));
+    assert_eq!(records(&*backend).unwrap(), wanted);
+}
+
+/// Calls of the file system that compacting makes.
+fn calls_of_a_compaction(level: Durability) -> (usize, usize) {
+    let disk = Disk::default();
+    let (backend, _) = with_garbage(&disk, level);
+    let before = disk.calls().len();
+    backend.compact_all().unwrap();
+    (before, disk.calls().len())
+}
+
+#[test]
+fn a_compaction_may_fail_at_any_call_and_nothing_is_lost() {
+    for level in LEVELS {
+        let (from, to) = calls_of_a_compaction(level);
+        assert!(to - from > 20, "{} calls", to - from);
+        for number in from..to {
+            for (fault, for_ever) in [
+                (Fault::Errno(EIO), false),
+                (Fault::Errno(ENOSPC), true),
+                (Fault::Short(1), false),
+                (Fault::TornWrite(300, ENOSPC), false),
+                (Fault::DoneButFailed(EIO), false),
+            ] {
+                let context = format!("{level:?}, call {number}, {fault:?}, for ever: {for_ever}");
+                let disk = Disk::default();
+                let (backend, all) = with_garbage(&disk, level);
+                disk.fail(move |call| (call.number == number || (for_ever && call.number > number)).then_some(fault));
+                let outcome = backend.compact_all();
+                disk.heal();
+                assert!(records(&*backend).unwrap() == all, "{context}: other records now");
+                if let Err(error) = outcome {
+                    assert!(
+                        matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned | ErrorKind::Corrupt),
+                        "{context}: {error}"
+                    );
+                }
+                let events = disk.events();
+                demand(&Disk::new(&after_kill(&Image::new(), &events)), &options(level), &all, &format!("{context}: killed"));
+                for loss in Loss::variety(number as u64) {
+                    let lost = after_power_loss(&Image::new(), &events, loss.clone());
+                    demand(&Disk::new(&lost), &after_reboot(level), &all, &format!("{context}: {loss:?}"));
+                }
+                // It goes on where the fault was not one of those after which nothing is certain.
+                if let Err(error) = set(&*backend, "later", &[put("1", "x")]) {
+                    assert_eq!(error.kind(), ErrorKind::Poisoned, "{context}");
+                }
+                vanish(backend);
+                let again = open(&disk, &options(level)).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let mut found = records(&*again).unwrap();
+                found.remove("later");
+                assert!(found == all, "{context}: other records after reopening");
+                again.compact_all().unwrap_or_else(|error| panic!("{context}: {error}"));
+            }
+        }
+    }
+}
+
+// A copy that was not used, or segments that were not removed, must not fill the disk.
+#[test]
+fn what_a_failed_compaction_leaves_behind_goes_when_the_cask_opens() {
+    let (from, to) = calls_of_a_compaction(Durability::Process);
+    for number in from..to {
+        let disk = Disk::default();
+        let (backend, _) = with_garbage(&disk, Durability::Process);
+        disk.fail(move |call| (call.number >= number && call.kind != Kind::Read).then_some(Fault::Errno(EIO)));
+        let _ = backend.compact_all();
+        disk.heal();
+        vanish(backend);
+        let again = open(&disk, &options(Durability::Process)).unwrap();
+        again.compact_all().unwrap();
+        again.close().unwrap();
+        let names: Vec<String> = disk.image().into_keys().collect();
+        assert!(!names.iter().any(|name| name.ends_with(".new") || name.ends_with(".tmp")), "call {number}: {names:?}");
+        let manifest_names = segments(&disk);
+        let last = open(&disk, &options(Durability::Process)).unwrap();
+        assert_eq!(segments(&disk), manifest_names, "call {number}: {names:?}");
+        drop(last);
+    }
+}
+
+#[test]
+fn damage_stops_compaction_and_what_is_left_stays_readable() {
+    let disk = Disk::default();
+    let (backend, all) = with_garbage(&disk, Durability::Process);
+    vanish(backend);
+    let mut image = disk.image();
+    // What is compacted first is full of garbage; the damage is in it, and came while the cask was open.
+    let disk = Disk::new(&image);
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    let second = format!("{:016x}.seg", 2);
+    let at = image[&second].len() - 20;
+    disk.change(&second, |bytes| bytes[at] ^= 0xff);
+    let error = backend.compact_all().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains(&second), "{error}");
+    assert_eq!(backend.compact_all().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(backend.damage().map(|error| error.kind()), Some(ErrorKind::Corrupt));
+    set(&*backend, "later", &[put("1", "x")]).unwrap();
+    assert_eq!(records_but(&backend, &all), all.len() * 4, "every record reads");
+    image = disk.image();
+    assert!(image.contains_key(&second), "the damaged segment was removed");
+}
+
+/// How many of these records read as they were.
+fn records_but(backend: &FileBackend, all: &Records) -> usize {
+    let mut count = 0;
+    for (account, records) in all {
+        for (key, value) in records {
+            count += usize::from(get(backend, account, key).unwrap().as_ref() == Some(value));
+        }
+    }
+    count
+}
+
+/// Writers keep pairs of records equal; readers demand that they are, while segments are replaced under them.
+#[test]
+fn reads_of_several_records_are_as_of_one_instant_while_segments_are_replaced() {
+    const ROUNDS: usize = 60;
+    for level in LEVELS {
+        let folder = tempfile::tempdir().unwrap();
+        let options = FileOptions { segment_bytes: 8 << 10, cache_bytes: Some(0), ..options(level) };
+        let backend = FileBackend::open(folder.path(), Arc::new(OsFs), &options, None).unwrap();
+        let pair = |value: u8| [put("x", vec![value; 700]), put("y", vec![value; 300])];
+        set(&*backend, "a", &pair(0)).unwrap();
+        let (ended, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let (x, y) = (session("x"), session("y"));
+                        let mut values: Vec<u8> = Vec::new();
+                        backend.get("a", &[&x, &y], &mut |value| values.push(value.unwrap()[0])).unwrap();
+                        assert_eq!(values[0], values[1], "a torn read");
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let mut compacted = 0;
+            for round in 0..ROUNDS {
+                for value in 0..20 {
+                    set(&*backend, "a", &pair((round * 20 + value) as u8)).unwrap();
+                    set(&*backend, "b", &[put(&value.to_string(), [value as u8; 400])]).unwrap();
+                }
+                compacted += usize::from(backend.compact_all().unwrap().before > 0);
+            }
+            // However slow a reader is, it has met some of it.
+            while reads.load(Ordering::Relaxed) < 100 {
+                std::thread::yield_now();
+            }
+            ended.store(true, Ordering::Relaxed);
+            assert!(compacted > ROUNDS / 2, "{compacted} compactions");
+        });
+        backend.close().unwrap();
+        let again = FileBackend::open(folder.path(), Arc::new(OsFs), &options, None).unwrap();
+        assert_eq!(get(&*again, "a", &session("x")).unwrap().unwrap()[0], (ROUNDS * 20 - 1) as u8);
+    }
+}
+
+// An open descriptor would keep the room of a removed segment.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_descriptor_of_a_removed_segment_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileOptions { segment_bytes: 4 << 10, cache_bytes: Some(0), ..options(Durability::Process) };
+    let backend = FileBackend::open(folder.path(), Arc::new(OsFs), &options, None).unwrap();
+    for round in 0..50_u8 {
+        for id in 0..6 {
+            set(&*backend, "a", &[put(&id.to_string(), [round; 500])]).unwrap();
+            let _ = get(&*backend, "a", &session(&id.to_string())).unwrap();
+        }
+        if round % 10 == 9 {
+            backend.compact_all().unwrap();
+        }
+    }
+    let _ = records(&*backend).unwrap();
+    let deleted: Vec<String> = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .map(|target| target.display().to_string())
+        .filter(|target| target.starts_with(&folder.path().display().to_string()) && target.contains("(deleted)"))
+        .collect();
+    assert!(deleted.is_empty(), "{deleted:?}");
+}
+
+#[test]
+fn closing_does_not_wait_for_all_that_could_be_compacted() {
+    let disk = Disk::default();
+    let (backend, all) = with_garbage(&disk, Durability::Process);
+    // A compaction that is about to sync its copy waits at the gate, and the close comes meanwhile.
+    disk.close_gate();
+    std::thread::scope(|scope| {
+        let compacting = scope.spawn(|| backend.compact_all());
+        disk.wait_at_gate();
+        let closing = scope.spawn(|| backend.close());
+        disk.open_gate();
+        let outcome = compacting.join().unwrap();
+        closing.join().unwrap().unwrap();
+        if let Err(error) = outcome {
+            assert_eq!(error.kind(), ErrorKind::Closed);
+        }
+    });
+    assert_eq!(backend.compact_all().unwrap_err().kind(), ErrorKind::Closed);
+    vanish(backend);
+    demand(&disk, &options(Durability::Process), &all, "after closing");
+}
+
+// Copies are links of no chain: the log goes on from the last segment that it had.
+#[test]
+fn the_log_goes_on_behind_segments_that_were_all_replaced() {
+    let disk = Disk::default();
+    let (backend, mut all) = with_garbage(&disk, Durability::Process);
+    backend.compact_all().unwrap();
+    for round in 0..5_u8 {
+        set(&*backend, "later", &[put("1", [round; 600])]).unwrap();
+    }
+    all.entry("later".into()).or_default().insert(session("1"), vec![4; 600]);
+    vanish(backend);
+    let again = drive::open(&Disk::new(&disk.image()), &options(Durability::Process)).unwrap();
+    assert_eq!(records(&*again).unwrap(), all);
+    assert_eq!(again.report().cut_bytes, 0);
+}

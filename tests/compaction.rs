@@ -99,7 +99,7 @@ fn a_delete_is_kept_while_an_older_segment_has_the_record() {
         let backend = open(&disk, &options(Durability::Process)).unwrap();
         set(&*backend, "a", &[put("k", "old")]).unwrap();
         set(&*backend, "kept", &[put("1", [1; 500])]).unwrap();
-        set(&*backend, "a", &[kill.clone()]).unwrap();
+        set(&*backend, "a", std::slice::from_ref(&kill)).unwrap();
         set(&*backend, "b", &[put("1", [1; 500])]).unwrap();
         set(&*backend, "b", &[put("1", [2; 400])]).unwrap();
         set(&*backend, "b", &[put("1", [3; 10])]).unwrap();

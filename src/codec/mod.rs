@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod frame;
+pub mod hint;
 pub mod manifest;
 pub mod preamble;
 pub mod segment;

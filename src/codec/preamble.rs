@@ -28,6 +28,12 @@ pub fn header_len(bytes: &[u8], magic: &[u8; 8]) -> Option<u32> {
     if intact { read_u32(bytes, 12) } else { None }
 }
 
+/// Whether a whole preamble is of the format version that is written and read.
+#[must_use]
+pub fn is_this_version(bytes: &[u8]) -> bool {
+    read_u16(bytes, 8) == Some(VERSION)
+}
+
 /// Refuses a whole preamble of another format version.
 ///
 /// # Errors

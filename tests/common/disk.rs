@@ -119,6 +119,8 @@ struct State {
     files: Vec<Vec<u8>>,
     events: Vec<Event>,
     calls: Vec<Call>,
+    /// By the name of the file.
+    bytes_read: BTreeMap<String, usize>,
     plan: Option<Plan>,
     /// While set, a sync waits here.
     sync_gate: bool,
@@ -151,7 +153,16 @@ impl Disk {
     pub fn new(image: &Image) -> Self {
         let names = image.keys().cloned().zip(0..).collect();
         let files = image.values().cloned().collect();
-        let state = State { names, files, events: Vec::new(), calls: Vec::new(), plan: None, sync_gate: false, syncs_waiting: 0 };
+        let state = State {
+            names,
+            files,
+            events: Vec::new(),
+            calls: Vec::new(),
+            bytes_read: BTreeMap::new(),
+            plan: None,
+            sync_gate: false,
+            syncs_waiting: 0,
+        };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -205,6 +216,11 @@ impl Disk {
 
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
+    }
+
+    /// Bytes that were read, by the name of the file.
+    pub fn bytes_read(&self) -> BTreeMap<String, usize> {
+        self.state().bytes_read.clone()
     }
 
     pub fn note(&self, note: Note) {
@@ -345,7 +361,7 @@ impl fmt::Debug for Handle {
 
 impl FsFile for Handle {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let (state, fault) = self.disk.call(Kind::Read, &self.name);
+        let (mut state, fault) = self.disk.call(Kind::Read, &self.name);
         if let Some(fault) = fault.filter(|fault| !matches!(fault, Fault::Short(_))) {
             return Err(fault.error());
         }
@@ -356,6 +372,7 @@ impl FsFile for Handle {
             count = count.min(limit);
         }
         buf[..count].copy_from_slice(&rest[..count]);
+        *state.bytes_read.entry(self.name.clone()).or_default() += count;
         Ok(count)
     }
 

@@ -19,7 +19,15 @@ pub const NEVER: Duration = Duration::from_secs(1 << 20);
 
 /// Options under which nothing happens by itself.
 pub fn options(durability: Durability) -> FileOptions {
-    FileOptions { durability, sync_interval: NEVER, cache_bytes: Some(0), segment_bytes: 1024, boot_id: BOOT, compacts: false }
+    FileOptions {
+        durability,
+        sync_interval: NEVER,
+        cache_bytes: Some(0),
+        segment_bytes: 1024,
+        boot_id: BOOT,
+        compacts: false,
+        hint_from: u64::MAX,
+    }
 }
 
 pub fn open(disk: &Disk, options: &FileOptions) -> Result<Arc<FileBackend>> {

@@ -10,6 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::cache::ValueCache;
 use super::usage::Usage;
 use crate::codec::frame::{self, Chunk, FRAME_HEADER_BYTES};
+use crate::codec::hint::{HintGroup, HintOp};
 use crate::record::{CREDS_KEY, Op, OpReader};
 
 /// Shards of a cask's table of accounts. The default grows with the machine's cores, and a process may have a thousand tables.
@@ -258,6 +259,45 @@ impl Index {
             }
         });
         unreachable
+    }
+
+    /// Does what a hint says that a segment does to an account.
+    pub fn load(&self, group: &HintGroup<'_>, segment: u32) {
+        let account = self
+            .account(group.account)
+            .unwrap_or_else(|| Arc::clone(self.accounts.entry(group.account.into()).or_default().value()));
+        let usage = self.usage.of_batch(segment);
+        let mut records = account.records.write().unwrap_or_else(PoisonError::into_inner);
+        records.reserve(group.count, |record| account.hasher.hash(record.key.bytes()));
+        for op in group.ops().flatten() {
+            match op {
+                HintOp::Put { key, chunk, chunk_len, op, size } => {
+                    let location = Location { segment, chunk, chunk_len, op: op as u16, size: ShortSize::of(size) };
+                    usage.added(location);
+                    if let Some(before) = put(&mut records, &account.hasher, account.hasher.hash(key), key, location) {
+                        usage.died(before);
+                    }
+                }
+                HintOp::Delete { key, size } => {
+                    usage.tombstone(size);
+                    if let Some(before) = remove(&mut records, account.hasher.hash(key), key) {
+                        usage.died(before);
+                    }
+                }
+                HintOp::Clear { size } | HintOp::Drop { size } => {
+                    usage.tombstone(size);
+                    let is_clear = matches!(op, HintOp::Clear { .. });
+                    let hash = account.hasher.hash(CREDS_KEY);
+                    let creds = remove(&mut records, hash, CREDS_KEY);
+                    std::mem::take(&mut *records).iter().for_each(|record| usage.died(record.location));
+                    match creds {
+                        Some(location) if is_clear => drop(put(&mut records, &account.hasher, hash, CREDS_KEY, location)),
+                        Some(location) => usage.died(location),
+                        None => {}
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the index has this very place for a record.

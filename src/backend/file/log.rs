@@ -121,6 +121,14 @@ impl Tail {
         (entries, last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through))
     }
 
+    /// The segments that the manifest on disk names.
+    #[must_use]
+    pub fn named(&self) -> &[ManifestEntry] {
+        let (on_disk, _) = self.on_disk();
+        let is_named = |entry: &&ManifestEntry| entry.is_copy || self.through.is_some_and(|through| entry.id <= through.id);
+        on_disk.get(..on_disk.iter().take_while(is_named).count()).unwrap_or_default()
+    }
+
     /// Where some ended segments lie side by side.
     #[must_use]
     pub fn position(&self, run: &[ManifestEntry]) -> Option<usize> {

@@ -6,6 +6,7 @@ pub mod compaction;
 pub mod folder;
 pub mod fs;
 mod group_commit;
+mod hints;
 pub mod index;
 mod log;
 mod manifest_file;
@@ -16,6 +17,7 @@ mod usage;
 mod writer;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -70,6 +72,8 @@ pub struct FileOptions {
     pub boot_id: [u8; 16],
     /// Whether segments are compacted when it is worth while, without being asked.
     pub compacts: bool,
+    /// Length from which a segment gets a hint.
+    pub hint_from: u64,
 }
 
 impl Default for FileOptions {
@@ -81,6 +85,7 @@ impl Default for FileOptions {
             segment_bytes: SEGMENT_BYTES,
             boot_id: folder::boot_id(),
             compacts: true,
+            hint_from: hints::HINT_FROM_BYTES,
         }
     }
 }
@@ -116,6 +121,9 @@ pub struct FileBackend {
     /// Compaction stops as soon as it can.
     closing: AtomicBool,
     damage: OnceLock<Error>,
+    hint_from: u64,
+    /// Segments that have a hint.
+    hinted: Mutex<HashSet<u64>>,
     closed: AtomicBool,
     ended: OnceLock<Error>,
     poisoned: OnceLock<Error>,
@@ -159,7 +167,7 @@ impl FileBackend {
                 manifest_file::leave_poison_marker(&*log.fs, path);
             }
         })?;
-        let Recovered { tail, report, generation } = recovered;
+        let Recovered { tail, report, generation, hinted } = recovered;
         let is_dirty = tail.dirty;
         let backend = Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -183,6 +191,8 @@ impl FileBackend {
             compaction_due: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             damage: OnceLock::new(),
+            hint_from: options.hint_from,
+            hinted: Mutex::new(hinted),
             closed: AtomicBool::new(false),
             ended: OnceLock::new(),
             poisoned: OnceLock::new(),
@@ -453,6 +463,7 @@ impl FileBackend {
         drop(tail);
         self.sync()?;
         self.write_manifest()?;
+        self.write_missing_hints(&|| true);
         ended
     }
 }

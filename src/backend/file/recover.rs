@@ -8,10 +8,11 @@
 //! The segments that the manifest names come first, segments of the log and copies alike, in the order in which it names them.
 //! What follows is the line of segments that leads back to the last one of the log that the manifest speaks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use super::fs::{fill_from_start, read_all_into};
+use super::hints;
 use super::index::Index;
 use super::log::{Log, Tail};
 use super::manifest_file::{self, POISON_MARKER, has_poison_marker};
@@ -41,6 +42,8 @@ pub struct Recovered {
     pub report: RecoveryReport,
     /// Of the manifest on disk.
     pub generation: u64,
+    /// Segments that have a hint.
+    pub hinted: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,7 @@ struct Break {
 /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed on disk.
 pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovered> {
     let poisoned = has_poison_marker(&*log.fs, &log.folder);
-    let (found, drafts) = find_segments(log)?;
+    let Folder { found, drafts, hints } = look_into(log)?;
     let mut state = Replay::new(log, index, manifest, poisoned);
     for entry in &manifest.segments {
         state.replay_named(entry, &found)?;
@@ -88,14 +91,25 @@ pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovere
     }
     state.account_for_the_rest(&found, &chain)?;
     state.check()?;
-    state.finish(&found, &drafts)
+    state.finish(&found, &drafts, &hints)
 }
 
-/// All segments by their numbers, and copies that were not finished.
-fn find_segments(log: &Log) -> Result<(BTreeMap<u64, Found>, Vec<PathBuf>)> {
+/// The files of a log.
+#[derive(Debug, Default)]
+struct Folder {
+    /// All segments by their numbers.
+    found: BTreeMap<u64, Found>,
+    /// Copies that were not finished.
+    drafts: Vec<PathBuf>,
+    /// Hints, by the numbers of their segments.
+    hints: Vec<(u64, PathBuf)>,
+}
+
+fn look_into(log: &Log) -> Result<Folder> {
     let mut found = BTreeMap::new();
     let names = log.fs.list(&log.folder).map_err(|cause| Error::io("readdir", &log.folder, &cause))?;
     let drafts = names.iter().filter(|name| is_draft_name(name)).map(|name| log.folder.join(name)).collect();
+    let hints = names.iter().filter_map(|name| Some((hints::id_of_hint_name(name)?, log.folder.join(name)))).collect();
     for (name, id) in names.iter().filter_map(|name| Some((name, id_of_file_name(name)?))) {
         let path = log.folder.join(name);
         let file = log.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
@@ -113,7 +127,7 @@ fn find_segments(log: &Log) -> Result<(BTreeMap<u64, Found>, Vec<PathBuf>)> {
         }
         found.insert(id, Found { path, header, len });
     }
-    Ok((found, drafts))
+    Ok(Folder { found, drafts, hints })
 }
 
 /// The newest segment from which an unbroken line of predecessors leads back to the last one that the manifest speaks for, or to
@@ -167,6 +181,8 @@ struct Replay<'a> {
     leftovers: Vec<u64>,
     /// Memory for the bytes of one segment after the other.
     bytes: Vec<u8>,
+    /// Segments that came into the index by their hints.
+    hinted: HashSet<u64>,
 }
 
 impl<'a> Replay<'a> {
@@ -186,6 +202,7 @@ impl<'a> Replay<'a> {
             replaced: false,
             leftovers: Vec::new(),
             bytes: Vec::new(),
+            hinted: HashSet::new(),
         }
     }
 
@@ -211,6 +228,10 @@ impl<'a> Replay<'a> {
         self.claim(header.synced, header.epoch);
         let id = header.id as u32;
         self.log.segments.insert(id, header.salt, None);
+        if hints::load(self.log, self.index, entry) {
+            self.hinted.insert(entry.id);
+            return Ok(());
+        }
         let bytes = self.read(segment)?;
         // Bytes past its end are leftovers of a cut.
         let counted = bytes.get(..usize::try_from(entry.length).unwrap_or(usize::MAX)).unwrap_or(&bytes);
@@ -385,7 +406,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn finish(mut self, found: &BTreeMap<u64, Found>, drafts: &[PathBuf]) -> Result<Recovered> {
+    fn finish(mut self, found: &BTreeMap<u64, Found>, drafts: &[PathBuf], hints: &[(u64, PathBuf)]) -> Result<Recovered> {
         let mut tail = Tail::empty();
         let spoken_for = self.spoken_for();
         let above_all = found.keys().next_back().map_or(1, |newest| newest + 1).max(spoken_for + 1).max(self.manifest.next_id);
@@ -444,7 +465,11 @@ impl<'a> Replay<'a> {
             self.log.fs.remove(&marker).map_err(|cause| Error::io("unlink", &marker, &cause))?;
             self.log.sync_names()?;
         }
-        Ok(Recovered { tail, report: self.report, generation })
+        for (_, path) in hints.iter().filter(|(id, _)| !tail.ended.iter().any(|entry| entry.id == *id)) {
+            // Of a segment that is gone; nothing depends on it.
+            let _ = self.log.fs.remove(path);
+        }
+        Ok(Recovered { tail, report: self.report, generation, hinted: self.hinted })
     }
 }
 

@@ -18,7 +18,7 @@ use self::choose::{Choice, choose};
 use self::copy::{Copy, Needs, copy};
 use super::index::Location;
 use super::usage::Needed;
-use super::{Durability, FileBackend, lock, manifest_file};
+use super::{Durability, FileBackend, hints, lock, manifest_file};
 use crate::codec::manifest::ManifestEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Op;
@@ -46,6 +46,9 @@ impl FileBackend {
                 break;
             }
         }
+        // What is still there now will stay for a while.
+        let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_missing_hints(&|| self.go_on_compacting().is_ok());
     }
 
     /// Compacts all that is worth it, the segment being written included. Blocks: call it off the JavaScript thread.
@@ -76,12 +79,7 @@ impl FileBackend {
         if let Some(damage) = self.damage() {
             return Err(damage);
         }
-        let named: Vec<ManifestEntry> = {
-            let tail = lock(&self.tail)?;
-            let (on_disk, _) = tail.on_disk();
-            let is_named = |entry: &&ManifestEntry| entry.is_copy || tail.through.is_some_and(|through| entry.id <= through.id);
-            on_disk.iter().take_while(is_named).copied().collect()
-        };
+        let named = lock(&self.tail)?.named().to_vec();
         let needed = |id: u64| u32::try_from(id).map_or_else(|_| Needed::default(), |id| self.index.usage.needed(id));
         let Some(Choice { range, is_for_others }) = choose(&named, &needed, self.log.segment_bytes) else { return Ok(None) };
         let (Some(older), Some(run)) = (named.get(..range.start), named.get(range.clone())) else { return Ok(None) };
@@ -117,6 +115,7 @@ impl FileBackend {
         for copy in &*copies {
             let id = copy.entry.id as u32;
             copy.frames().for_each(|(at, frame)| self.index.relocate(frame, id, at as u64, &from, &self.cache));
+            self.write_hint(&copy.entry, &copy.bytes);
         }
         self.remove_segments(run.iter().map(|entry| entry.id));
         Ok(())
@@ -178,6 +177,9 @@ impl FileBackend {
             self.index.usage.forget(id);
             // One that stays is no part of the log any more, and goes when the cask is opened next.
             let _ = self.log.fs.remove(&self.log.segments.path(id));
+            if lock(&self.hinted).is_ok_and(|mut hinted| hinted.remove(&u64::from(id))) {
+                hints::remove(&self.log, u64::from(id));
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Step {
     Tick,
     /// Ends the segment and compacts all that is worth it.
     Compact,
+    /// Compacts what is worth it by now, as is done in the background: what was written last may not be on disk.
+    Tidy,
     Close,
     /// Goes away without closing, as a killed process does.
     Vanish,
@@ -113,6 +115,10 @@ impl Run {
                 let number = self.states.len() - 1;
                 self.backend().compact_all().unwrap();
                 self.disk.note(Note::Safe(number));
+            }
+            Step::Tidy => {
+                let backend = self.backend();
+                while backend.compact_once().unwrap().is_some() {}
             }
             Step::Close => {
                 let number = self.states.len() - 1;
@@ -257,6 +263,15 @@ pub fn compacted() -> Vec<Step> {
         one("b", &[put("s1", "again")]),
         one("c", &[Change::Drop]),
         Step::Compact,
+        one("a", &[put("s7", big), put("s8", big)]),
+        one("b", &[put("s7", big)]),
+        Step::Close,
+        one("a", &[put("s7", "in the place of one that is on disk"), delete("s8")]),
+        one("b", &[Change::Clear]),
+        Step::Tidy,
+        one("a", &[put("s9", "after that")]),
+        Step::Vanish,
+        Step::Tidy,
         one("a", &[Change::Drop]),
         one("b", &[Change::Drop]),
         Step::Compact,
@@ -268,7 +283,12 @@ pub fn compacted() -> Vec<Step> {
 pub fn random_compacted(seed: u64, length: usize) -> Vec<Step> {
     let mut chance = Chance(!seed);
     let steps = random(seed, length).into_iter();
-    steps.flat_map(|step| [(chance.below(5) == 0).then_some(Step::Compact), Some(step)].into_iter().flatten()).collect()
+    let between = |chance: &mut Chance| match chance.below(10) {
+        0 => Some(Step::Compact),
+        1 | 2 => Some(Step::Tidy),
+        _ => None,
+    };
+    steps.flat_map(|step| [between(&mut chance), Some(step)].into_iter().flatten()).collect()
 }
 
 /// A workload by chance.

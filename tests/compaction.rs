@@ -94,17 +94,19 @@ fn a_log_of_which_nothing_is_needed_shrinks_to_nothing() {
 // The segment with the record is not worth rewriting, that with its delete is.
 #[test]
 fn a_delete_is_kept_while_an_older_segment_has_the_record() {
-    for kill in [Change::Clear, delete("k")] {
+    for kill in [Change::Clear, Change::Drop, delete("k")] {
         let disk = Disk::default();
         let backend = open(&disk, &options(Durability::Process)).unwrap();
         set(&*backend, "a", &[put("k", "old")]).unwrap();
-        set(&*backend, "kept", &[put("1", [1; 500])]).unwrap();
+        set(&*backend, "kept", &[put("1", [1; 620])]).unwrap();
+        let first = format!("{:016x}.seg", 1);
+        let length = disk.image()[&first].len();
         set(&*backend, "a", std::slice::from_ref(&kill)).unwrap();
+        assert_eq!(disk.image()[&first].len(), length, "{kill:?} stands in the segment of the record");
         set(&*backend, "b", &[put("1", [1; 500])]).unwrap();
         set(&*backend, "b", &[put("1", [2; 400])]).unwrap();
         set(&*backend, "b", &[put("1", [3; 10])]).unwrap();
         flush(&*backend).unwrap();
-        let first = format!("{:016x}.seg", 1);
         assert!(backend.compact_all().unwrap().before > 0);
         assert!(disk.image().contains_key(&first), "{kill:?}: the old record's segment was to stay");
         backend.close().unwrap();

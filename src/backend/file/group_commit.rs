@@ -81,6 +81,7 @@ impl FileBackend {
             return refuse(batches, &error);
         }
         let placed = self.write_merged(&mut tail, &batches);
+        let rolled = std::mem::take(&mut tail.rolled);
         if self.durability == Durability::Process {
             self.publish_all(&batches, &placed);
             drop(tail);
@@ -96,6 +97,9 @@ impl FileBackend {
             }
         }
         self.schedule_tick();
+        if rolled {
+            self.schedule_compaction();
+        }
     }
 
     fn publish_all(&self, batches: &[Queued], placed: &[Result<(u32, u64)>]) {
@@ -113,7 +117,7 @@ impl FileBackend {
         while let Some(first) = rest.first() {
             let mut run = first.frame.clone();
             let mut count = 1;
-            let limit = usize::try_from(tail.room(self.log.segment_bytes)).unwrap_or(usize::MAX).min(MERGED_WRITE_BYTES);
+            let limit = usize::try_from(tail.room(self.log.roll_at())).unwrap_or(usize::MAX).min(MERGED_WRITE_BYTES);
             for next in rest.iter().skip(1) {
                 if run.len() + next.frame.len() > limit {
                     break;

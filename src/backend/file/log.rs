@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fs::{Fs, FsFile, write_all_at};
 use super::segments::Segments;
@@ -53,7 +54,7 @@ pub struct Tail {
     pub dirty: bool,
     /// Frames were written that no mark covers.
     pub unmarked: bool,
-    /// A segment ended since the last manifest.
+    /// A segment ended and nobody has looked yet.
     pub rolled: bool,
     /// The log takes nothing any more.
     pub closed: bool,
@@ -100,8 +101,8 @@ impl Tail {
 
     /// Bytes that still fit into the segment being written.
     #[must_use]
-    pub fn room(&self, segment_bytes: u64) -> u64 {
-        self.active.as_ref().map_or(segment_bytes, |active| segment_bytes.saturating_sub(active.end))
+    pub fn room(&self, roll_at: u64) -> u64 {
+        self.active.as_ref().map_or(roll_at, |active| roll_at.saturating_sub(active.end))
     }
 
     /// Whether an ended segment is known to be on disk. One without frames may be newer than the last sync.
@@ -137,15 +138,62 @@ impl Tail {
         (self.ended.get(at..at + run.len()) == Some(run)).then_some(at)
     }
 
+    /// Whether there are segments on disk that the manifest does not speak for.
+    #[must_use]
+    pub fn is_ahead_of_manifest(&self) -> bool {
+        self.on_disk().1 != self.through
+    }
+
     /// What has to be synced for all that was written so far to be on disk. Clears `dirty`.
     pub fn begin_sync(&mut self) -> SyncPlan {
+        self.begin_sync_without(&[])
+    }
+
+    /// The same, but for segments that copies on disk are about to replace.
+    pub fn begin_sync_without(&mut self, replaced: &[ManifestEntry]) -> SyncPlan {
         self.dirty = false;
+        let is_replaced = |id: &u32| replaced.iter().any(|entry| entry.id == u64::from(*id));
         SyncPlan {
             active: self.active.as_ref().map(|active| Arc::clone(&active.file)),
-            ended: self.unsynced.clone(),
+            ended: self.unsynced.iter().copied().filter(|id| !is_replaced(id)).collect(),
             names: std::mem::take(&mut self.names_dirty),
             target: self.next_seq - 1,
         }
+    }
+
+    /// The segments that a manifest may name once a plan was carried out and copies were put in the place of `run`, and where the
+    /// log goes on behind them.
+    #[must_use]
+    pub fn with_copies(&self, run: &[ManifestEntry], copies: &[ManifestEntry], plan: Option<&SyncPlan>) -> Option<Replaced> {
+        let at = self.position(run)?;
+        let synced = plan.map_or(self.synced, |plan| plan.target.max(self.synced));
+        let is_synced = |id: u32| !self.unsynced.contains(&id) || plan.is_some_and(|plan| plan.ended.contains(&id));
+        let is_on_disk = |entry: &&ManifestEntry| entry.last_seq <= synced && is_synced(entry.id as u32);
+        let (before, rest) = self.ended.split_at_checked(at)?;
+        let behind = rest.get(run.len()..)?;
+        // Copies would leave a gap before them otherwise.
+        if !before.iter().all(|entry| is_on_disk(&entry)) {
+            return None;
+        }
+        let behind = behind.get(..behind.iter().take_while(is_on_disk).count())?;
+        let last_of_log = run.iter().chain(behind).rev().find(|entry| !entry.is_copy).map(ManifestEntry::link);
+        Some(Replaced {
+            synced,
+            segments: [before, copies, behind].concat(),
+            through: last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through),
+        })
+    }
+
+    /// Notes that the manifest says so.
+    pub fn replace(&mut self, run: &[ManifestEntry], copies: &[ManifestEntry], plan: Option<&SyncPlan>, through: Option<Link>) {
+        if let Some(at) = self.position(run) {
+            self.ended.splice(at..at + run.len(), copies.iter().copied());
+        }
+        self.unsynced.retain(|id| !run.iter().any(|entry| entry.id == u64::from(*id)));
+        if let Some(plan) = plan {
+            self.end_sync(plan);
+        }
+        self.through = through;
     }
 
     /// Notes that a plan was carried out.
@@ -153,6 +201,17 @@ impl Tail {
         self.synced = self.synced.max(plan.target);
         self.unsynced.retain(|id| !plan.ended.contains(id));
     }
+}
+
+/// What a manifest says once copies have taken the place of segments.
+#[derive(Debug)]
+pub struct Replaced {
+    /// Sequence number up to which all is on disk.
+    pub synced: u64,
+    /// Segments to name.
+    pub segments: Vec<ManifestEntry>,
+    /// Last segment of the log that they stand for.
+    pub through: Option<Link>,
 }
 
 /// Files to sync, and what is on disk afterwards.
@@ -212,8 +271,10 @@ pub struct Log {
     pub cask_id: [u8; 16],
     /// The operating system's boot id; zeros where there is none.
     pub boot_id: [u8; 16],
-    /// Length at which a segment ends.
+    /// Length at which a segment ends at the latest.
     pub segment_bytes: u64,
+    /// Length at which the segment being written ends.
+    pub roll_at: AtomicU64,
 }
 
 /// Random bytes from the operating system.
@@ -228,7 +289,22 @@ pub fn random_id() -> Result<[u8; 16]> {
     Ok(bytes)
 }
 
+/// A cask that needs less than a segment ends its segments earlier, but not before they have this length.
+const LEAST_SEGMENT_BYTES: u64 = 4 << 20;
+
 impl Log {
+    /// Length at which the segment being written ends.
+    #[must_use]
+    pub fn roll_at(&self) -> u64 {
+        self.roll_at.load(Ordering::Relaxed)
+    }
+
+    /// Sets that length by what is needed of the log: garbage is given back a segment at a time, so a small cask has small ones.
+    pub fn adapt(&self, live: u64) {
+        let least = LEAST_SEGMENT_BYTES.min(self.segment_bytes);
+        self.roll_at.store(live.saturating_mul(2).clamp(least, self.segment_bytes), Ordering::Relaxed);
+    }
+
     /// Appends a run of unfinished frames with one write. Frames that were written whole before a failure count.
     ///
     /// The run has to fit into [`Tail::room`]; a run that does not gets a segment of its own.
@@ -237,7 +313,7 @@ impl Log {
         if tail
             .active
             .as_ref()
-            .is_some_and(|active| active.end + len > self.segment_bytes && active.end > SEGMENT_HEADER_BYTES as u64)
+            .is_some_and(|active| active.end + len > self.roll_at() && active.end > SEGMENT_HEADER_BYTES as u64)
         {
             self.end_segment(tail);
         }

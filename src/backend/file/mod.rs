@@ -19,7 +19,7 @@ mod writer;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -160,6 +160,7 @@ impl FileBackend {
             cask_id: manifest.cask_id,
             boot_id: options.boot_id,
             segment_bytes: options.segment_bytes,
+            roll_at: AtomicU64::new(options.segment_bytes),
         };
         let index = Index::default();
         let recovered = recover::recover(&log, &index, &manifest).inspect_err(|error| {
@@ -168,6 +169,7 @@ impl FileBackend {
             }
         })?;
         let Recovered { tail, report, generation, hinted } = recovered;
+        log.adapt(index.usage.live());
         let is_dirty = tail.dirty;
         let backend = Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -351,8 +353,12 @@ impl FileBackend {
             return None;
         }
         let outcome = self.commit_here(&mut tail, frame);
+        let rolled = std::mem::take(&mut tail.rolled);
         drop(tail);
         self.schedule_tick();
+        if rolled {
+            self.schedule_compaction();
+        }
         Some(outcome)
     }
 
@@ -389,21 +395,19 @@ impl FileBackend {
             return;
         }
         let Ok(mut tail) = lock(&self.tail) else { return };
-        if tail.closed || tail.dirty {
-            // What follows has its own tick, or will.
+        if tail.closed {
             return;
         }
-        if tail.unmarked && tail.is_active() {
+        // What was written since has its own tick, or will.
+        if !tail.dirty && tail.unmarked && tail.is_active() {
             // A mark that fails to be written costs nothing but the news it carries.
             let _ = self.log.append_empty(&mut tail, FrameKind::Mark);
         }
-        if std::mem::take(&mut tail.rolled) {
-            drop(tail);
-            if self.write_manifest().is_ok() {
-                self.schedule_compaction();
-            } else if let Ok(mut tail) = lock(&self.tail) {
-                tail.rolled = true;
-            }
+        let is_ahead = tail.is_ahead_of_manifest();
+        drop(tail);
+        // One that fails is tried again at the next tick.
+        if is_ahead && self.write_manifest().is_ok() {
+            self.schedule_compaction();
         }
     }
 
@@ -429,7 +433,7 @@ impl FileBackend {
         let is_settled = {
             let mut tail = lock(&self.tail)?;
             self.log.end_segment(&mut tail);
-            !tail.dirty && tail.unsynced.is_empty() && !tail.rolled
+            !tail.dirty && tail.unsynced.is_empty() && !tail.is_ahead_of_manifest()
         };
         if is_settled {
             return Ok(());
@@ -457,7 +461,7 @@ impl FileBackend {
         // Without its end frame the log is safe all the same, so a failure to write it is told last.
         let ended = if tail.is_active() { self.log.append_empty(&mut tail, FrameKind::End) } else { Ok(()) };
         self.log.end_segment(&mut tail);
-        if tail.unsynced.is_empty() && !tail.rolled {
+        if tail.unsynced.is_empty() && !tail.is_ahead_of_manifest() {
             return ended;
         }
         drop(tail);

@@ -431,7 +431,6 @@ impl<'a> Replay<'a> {
         // What a killed process left behind is synced in due time, and then the manifest says so.
         tail.names_dirty = !tail.unsynced.is_empty();
         tail.dirty = tail.names_dirty;
-        tail.rolled = tail.names_dirty;
         if self.poisoned {
             let named = self.manifest.segments.len();
             self.leftovers.extend(reappend(self.log, self.index, &mut tail, named)?);

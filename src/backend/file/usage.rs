@@ -63,6 +63,12 @@ impl Usage {
         })
     }
 
+    /// Bytes of all records.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        self.table().values().map(|counters| counters.live.load(Ordering::Relaxed)).sum()
+    }
+
     /// Forgets a segment that is gone.
     pub fn forget(&self, segment: u32) {
         self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&segment);

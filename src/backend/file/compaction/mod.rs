@@ -3,6 +3,7 @@
 //! A copy takes the place of its segments in one step, the manifest that names it. That step comes after the copy and its name
 //! are on disk, and after everything is on disk on account of which a record was left out: so at any moment a crash leaves
 //! either the segments or the copy, and never less than was acknowledged. Only then does the index follow, and the segments go.
+//! The segments themselves need not be on disk: what of them is needed is in the copy, and what is not, nobody will miss.
 //!
 //! Copies stand where their segments stood, in the order of sequence numbers, and every record in them keeps that of its batch. A
 //! tombstone is left out only where nothing older can hold a record that it keeps from coming back: where all that is older,
@@ -17,9 +18,10 @@ use std::sync::atomic::Ordering;
 use self::choose::{Choice, choose};
 use self::copy::{Copy, Needs, copy};
 use super::index::Location;
+use super::log::SyncPlan;
 use super::usage::Needed;
 use super::{Durability, FileBackend, hints, lock, manifest_file};
-use crate::codec::manifest::ManifestEntry;
+use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Op;
 
@@ -79,10 +81,18 @@ impl FileBackend {
         if let Some(damage) = self.damage() {
             return Err(damage);
         }
-        let named = lock(&self.tail)?.named().to_vec();
+        let ended = {
+            let tail = lock(&self.tail)?;
+            match self.durability {
+                // What is not on disk yet may be dead by now, and then never needs to be.
+                Durability::Process => tail.ended.clone(),
+                Durability::Power => tail.on_disk().0.to_vec(),
+            }
+        };
         let needed = |id: u64| u32::try_from(id).map_or_else(|_| Needed::default(), |id| self.index.usage.needed(id));
-        let Some(Choice { range, is_for_others }) = choose(&named, &needed, self.log.segment_bytes) else { return Ok(None) };
-        let (Some(older), Some(run)) = (named.get(..range.start), named.get(range.clone())) else { return Ok(None) };
+        self.log.adapt(self.index.usage.live());
+        let Some(Choice { range, is_for_others }) = choose(&ended, &needed, self.log.segment_bytes) else { return Ok(None) };
+        let (Some(older), Some(run)) = (ended.get(..range.start), ended.get(range.clone())) else { return Ok(None) };
         let mut copies = Vec::new();
         let outcome = self.compact(older, run, &mut copies);
         if let Err(Failed { error, copies_may_count }) = &outcome {
@@ -108,9 +118,21 @@ impl FileBackend {
         if !copies.is_empty() {
             self.log.sync_names().map_err(|error| self.heed(error))?;
         }
-        self.sync_what_was_decided_on()?;
-        self.go_on_compacting()?;
-        self.swap(run, copies)?;
+        match self.durability {
+            // Nothing is in the index before it is on disk.
+            Durability::Power => self.swap(run, copies, None)?,
+            Durability::Process => {
+                // Something was left out on account of what the index has known until now, which must not be lost after that.
+                let _turn = lock(&self.turn)?;
+                let plan = lock(&self.tail)?.begin_sync_without(run);
+                plan.run(&self.log).map_err(|error| self.poison(&error))?;
+                let swapped = self.swap(run, copies, Some(&plan));
+                if swapped.is_err() {
+                    lock(&self.tail)?.dirty = true;
+                }
+                swapped?;
+            }
+        }
         let from: Vec<u32> = run.iter().map(|entry| entry.id as u32).collect();
         for copy in &*copies {
             let id = copy.entry.id as u32;
@@ -128,47 +150,35 @@ impl FileBackend {
 
     /// Sequence number up to which every batch is in the index.
     fn published_seq(&self) -> Result<u64> {
-        // Batches that wait for a sync are written and not yet published, but that is all in one turn.
-        let _turn = lock(&self.turn)?;
+        // Batches that wait for a sync are written and not yet published, but that is all in one turn. Others are written and
+        // published under the append lock.
+        let _turn = if self.durability == Durability::Power { Some(lock(&self.turn)?) } else { None };
         Ok(lock(&self.tail)?.next_seq - 1)
     }
 
-    /// Brings to disk all that the index has known so far: a record was left out because of something that must not be lost.
-    fn sync_what_was_decided_on(&self) -> Result<()> {
-        if self.durability == Durability::Power {
-            // Nothing is in the index before it is on disk.
-            return Ok(());
-        }
-        let _turn = lock(&self.turn)?;
-        let is_synced = {
-            let tail = lock(&self.tail)?;
-            tail.synced == tail.next_seq - 1
-        };
-        if is_synced { Ok(()) } else { self.sync() }
-    }
-
-    /// Puts copies in the place of segments, in the manifest.
-    fn swap(&self, run: &[ManifestEntry], copies: &[Copy]) -> std::result::Result<(), Failed> {
+    /// Puts copies in the place of segments, in the manifest. What a plan says was synced.
+    fn swap(&self, run: &[ManifestEntry], copies: &[Copy], plan: Option<&SyncPlan>) -> std::result::Result<(), Failed> {
+        self.go_on_compacting()?;
         let mut generation = lock(&self.generation)?;
         let entries: Vec<ManifestEntry> = copies.iter().map(|copy| copy.entry).collect();
-        let (at, manifest) = {
-            let mut tail = lock(&self.tail)?;
-            let at = tail.position(run).ok_or_else(|| Error::internal("the segments to replace are not there"))?;
-            tail.ended.splice(at..at + run.len(), entries);
-            (at, manifest_file::describe(&self.log, &tail, *generation + 1))
+        let manifest = {
+            let tail = lock(&self.tail)?;
+            let replaced = tail.with_copies(run, &entries, plan);
+            let replaced = replaced.ok_or_else(|| Error::internal("the segments to replace are not where they were"))?;
+            Manifest {
+                synced: replaced.synced,
+                segments: replaced.segments,
+                through: replaced.through,
+                ..manifest_file::describe(&self.log, &tail, *generation + 1)
+            }
         };
-        match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest) {
-            Ok(()) => {
-                *generation += 1;
-                lock(&self.tail)?.through = manifest.through;
-                Ok(())
-            }
-            Err(error) => {
-                lock(&self.tail)?.ended.splice(at..at + copies.len(), run.iter().copied());
-                let copies_may_count = manifest_file::may_be_in_place(&error);
-                Err(Failed { error: self.heed(error), copies_may_count })
-            }
-        }
+        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest).map_err(|error| {
+            let copies_may_count = manifest_file::may_be_in_place(&error);
+            Failed { error: self.heed(error), copies_may_count }
+        })?;
+        *generation += 1;
+        lock(&self.tail)?.replace(run, &entries, plan, manifest.through);
+        Ok(())
     }
 
     fn remove_segments(&self, ids: impl Iterator<Item = u64>) {

@@ -115,6 +115,29 @@ fn a_delete_is_kept_while_an_older_segment_has_the_record() {
     }
 }
 
+// A copy says up to where it was decided upon: a delete that came after that is still needed.
+#[test]
+fn a_delete_that_came_after_the_copy_of_the_record_is_kept() {
+    let options = FileOptions { segment_bytes: 4096, ..options(Durability::Process) };
+    let disk = Disk::default();
+    let backend = open(&disk, &options).unwrap();
+    set(&*backend, "a", &[put("k", "old")]).unwrap();
+    set(&*backend, "kept", &[put("1", [1; 1200])]).unwrap();
+    set(&*backend, "b", &[put("1", [1; 1500])]).unwrap();
+    set(&*backend, "b", &[put("1", "small")]).unwrap();
+    assert!(backend.compact_all().unwrap().after > 0);
+    let copies: Vec<String> = disk.image().into_keys().filter(|name| name.ends_with(".seg")).collect();
+    assert_eq!(copies.len(), 1);
+    set(&*backend, "a", &[delete("k")]).unwrap();
+    for size in [1500, 1500, 10] {
+        set(&*backend, "b", &[put("2", vec![2; size])]).unwrap();
+    }
+    assert!(backend.compact_all().unwrap().before > 0);
+    assert!(disk.image().contains_key(&copies[0]), "the copy with the record was to stay");
+    vanish(backend);
+    assert_eq!(get(&*open(&disk, &options).unwrap(), "a", &session("k")).unwrap(), None);
+}
+
 // They are garbage too, and would fill the disk if they were kept for ever.
 #[test]
 fn tombstones_go_once_nothing_older_needs_them() {

@@ -128,7 +128,9 @@ impl FileBackend {
                 plan.run(&self.log).map_err(|error| self.poison(&error))?;
                 let swapped = self.swap(run, copies, Some(&plan));
                 if swapped.is_err() {
+                    // They have to be brought to disk after all.
                     lock(&self.tail)?.dirty = true;
+                    self.schedule_tick();
                 }
                 swapped?;
             }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::fs::OsFs;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 
-use common::disk::{Disk, EIO, ENOSPC, Fault, Image, Kind};
+use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
 use common::drive::{self, flush, get, open, options, records, set, vanish};
 use common::faulty::{LEVELS, after_reboot};
 use common::loss::{Loss, after_kill, after_power_loss};
@@ -176,6 +177,50 @@ fn a_log_stays_under_twice_what_is_needed_and_a_segment() {
                     records(&*backend).unwrap().values().flatten().map(|(key, value)| key.len() + value.len() + 80).sum();
                 assert!(log_bytes(&disk) <= 2 * live + 1024, "seed {seed}: {} bytes for {live}", log_bytes(&disk));
             }
+        }
+    }
+}
+
+// Nobody asks for it, and no sync has come: what is dead by the time its segment ends never has to be on disk.
+#[test]
+fn segments_are_compacted_by_themselves_when_they_end() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let backend = open(&disk, &FileOptions { compacts: true, ..options(level) }).unwrap();
+        let mut written = 0;
+        for round in 0..200_u8 {
+            set(&*backend, "a", &[put("hot", [round; 300])]).unwrap();
+            written += 300;
+        }
+        let bytes_of_segments = |events: &[Event]| {
+            let (mut sizes, mut names) = (BTreeMap::new(), BTreeMap::new());
+            for event in events {
+                match event {
+                    Event::Create { file, name } => drop(names.insert(name.clone(), *file)),
+                    Event::Rename { from, to } => {
+                        let file = names.remove(from).unwrap();
+                        names.insert(to.clone(), file);
+                    }
+                    Event::Remove { name } => drop(names.remove(name)),
+                    Event::Write { file, offset, bytes } => drop(sizes.insert(*file, offset + bytes.len())),
+                    _ => {}
+                }
+            }
+            names.iter().filter(|(name, _)| name.ends_with(".seg")).map(|(_, file)| sizes.get(file).unwrap_or(&0)).sum::<usize>()
+        };
+        disk.wait_until("a small log", |events| bytes_of_segments(events) < 3 * 1024);
+        assert!(written > 50_000);
+        assert_eq!(get(&*backend, "a", &session("hot")).unwrap(), Some(vec![199; 300]));
+        vanish(backend);
+        let again = open(&disk, &options(level)).unwrap();
+        assert_eq!(get(&*again, "a", &session("hot")).unwrap(), Some(vec![199; 300]));
+        if level == Durability::Process {
+            let events = disk.events();
+            let synced = |file: usize| events.iter().any(|event| matches!(event, Event::Sync { file: one } if *one == file));
+            let never = events
+                .iter()
+                .filter(|event| matches!(event, Event::Create { file, name } if name.ends_with(".seg") && !synced(*file)));
+            assert!(never.count() > 10, "most segments were to go without a sync");
         }
     }
 }

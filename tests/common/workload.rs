@@ -246,6 +246,9 @@ pub fn compacted() -> Vec<Step> {
         one("a", &[put("s3", big)]),
         one("a", &[put("s3", "small"), delete("s2")]),
         one("b", &[put("s2", "small")]),
+        // Nothing of the log is on disk yet, and no manifest names any of it.
+        Step::Tidy,
+        one("a", &[put("s3", "smaller")]),
         Step::Compact,
         one("a", &[put("s4", big), put("s5", "five")]),
         one("a", &[delete("s4")]),

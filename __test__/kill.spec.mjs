@@ -1,165 +1,142 @@
+// A process that writes in all the ways it can, from several threads, is killed at random moments: while it loads, opens, recovers, writes,
+// closes, or is frozen. 12 times at each level of durability; CASK_KILLS=500 in the environment makes it 500, which takes some ten minutes.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openCask } from 'baileys-cask'
-import { newPath } from './helpers/folders.mjs'
-import { startChild } from './helpers/remote.mjs'
+import { goneSegments, sizesIn, tempFolder } from './helpers/folders.mjs'
+import { LANES, nothing, progressOf } from './helpers/kill-lanes.mjs'
+import { seeded } from './helpers/seeded.mjs'
 
 const MAIN = fileURLToPath(new URL('./helpers/kill-main.mjs', import.meta.url))
-const ROUNDS = 50
+const ROUNDS = Number(process.env.CASK_KILLS ?? 12)
+/** A log that is longer goes, and the next round begins a new one: without this a long run would spend its time reading. */
+const MOST_BYTES = 200 * 2 ** 20
+/** A segment of so many bytes has most likely ended because it was full, not because its process did. */
+const FULL_BYTES = 3 * 2 ** 20
 
-/** Numbers that a failure can be repeated with: CASK_SEED=... */
+/** A process comes to where it is to be killed within a second or two. */
+const PATIENCE_MS = 60_000
+
+/** A failure can be repeated, more or less, with CASK_SEED=... */
 const seed = Number(process.env.CASK_SEED ?? Date.now() % 2 ** 31)
-let state = seed >>> 0
-const random = below => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-  return Math.floor((state / 2 ** 32) * below)
+
+/** When a process is killed: so long after it began, after the first time that it says something, or when it has said so much; then it may be frozen first. */
+const momentOf = (round, random) => {
+  switch (round % 8) {
+    case 0: return { ms: random(300) }
+    case 2: case 5: return { at: 'opening', ms: random(20) }
+    case 4: return { at: 'closing', ms: random(3) }
+    case 7: return { at: 'closing', ms: random(30) }
+    case 6: return { lines: 1 + random(2000), frozen: true }
+    default: return { lines: 1 + Math.floor(Math.exp(random(900) / 100)) }
+  }
 }
 
-/** Lets a writer run and kills it; gives for each lane the last step that began and the last that was acknowledged. */
-async function writeUntilKilled({ path, durability, from, killAfter }) {
-  const child = spawn(process.execPath, [MAIN, JSON.stringify({ path, durability, from, seed: random(2 ** 31) })], { stdio: ['ignore', 'inherit', 'pipe', 'pipe'] })
-  let heard = ''
-  let stderr = ''
-  let lines = 0
+/** Runs the process and kills it; notes in `bounds` what each lane may have done. Gives what it was about when it died. */
+async function runUntilKilled({ folder, options, bounds, seed, moment }) {
+  const plan = join(folder, 'plan.json')
+  writeFileSync(plan, JSON.stringify({ options, bounds, seed }))
+  const child = spawn(process.execPath, [MAIN, plan], { stdio: ['ignore', 'inherit', 'pipe', 'pipe'] })
+  const kill = () => {
+    if (moment.frozen) child.kill('SIGSTOP')
+    child.kill('SIGKILL')
+  }
+  const killAfter = ms => (ms === 0 ? kill() : sleep(ms).then(kill))
+  let [stderr, cut, about, lines, steps, failure] = ['', '', 'loading', 0, 0, undefined]
   child.stderr.setEncoding('utf8').on('data', text => (stderr += text))
+  if (!moment.at && !moment.lines) killAfter(moment.ms)
+
+  const hear = line => {
+    const [what, lane, step] = line.split(' ')
+    if (!lane) {
+      about = what
+      if (what === moment.at) killAfter(moment.ms)
+      return
+    }
+    const n = Number(step)
+    const bound = bounds[lane]
+    if (what === 'found') assert.ok(bound.least <= n && n <= bound.most, `${lane} is found after ${n} steps, not ${bound.least} to ${bound.most}`)
+    if (what === 'done') steps++
+    if (what !== 'begin') bound.least = n
+    bound.most = n
+    if (what !== 'found' && ++lines === moment.lines) kill()
+  }
   child.stdio[3].setEncoding('utf8').on('data', text => {
-    heard += text
-    lines += text.split('\n').length - 1
-    if ('lines' in killAfter && lines >= killAfter.lines) child.kill('SIGKILL')
+    // The last line may be cut, by the kill for good.
+    const whole = (cut + text).split('\n')
+    cut = whole.pop()
+    try {
+      whole.forEach(hear)
+    } catch (error) {
+      failure ??= error
+      kill()
+    }
   })
-  const closed = new Promise(resolve => child.on('close', (code, signal) => resolve({ code, signal })))
-  // Before the first line: a kill while the package loads, or while the cask opens or recovers.
-  const timer = 'ms' in killAfter ? setTimeout(() => child.kill('SIGKILL'), killAfter.ms) : undefined
-  const { signal } = await closed
-  clearTimeout(timer)
+  const late = setTimeout(() => {
+    failure ??= new Error(`the process has not come to where it was to be killed: ${JSON.stringify(moment)}, it is ${about}, after ${lines} lines`)
+    kill()
+  }, PATIENCE_MS)
+  const signal = await new Promise(resolve => child.on('close', (code, signal) => resolve(signal)))
+  clearTimeout(late)
+  if (failure) throw failure
   assert.equal(signal, 'SIGKILL', stderr)
-  const begun = {}
-  const acknowledged = {}
-  // The last line may have been cut by the kill.
-  for (const line of heard.split('\n').slice(0, -1)) {
-    const [what, account, kind, n] = line.split(' ')
-    if (what === 'open') continue
-    const told = what === 'begin' ? begun : acknowledged
-    told[`${account} ${kind}`] = Number(n)
-  }
-  return { begun, acknowledged }
-}
-
-const same = (values, what) => {
-  assert.equal(new Set(values).size, 1, `${what} is torn: ${values}`)
-  return values[0]
-}
-
-/** What one account holds, as the number of the last step of each lane; fails where a batch is torn. */
-async function stepsOf(cask, name) {
-  const { keys, loadCreds } = cask.account(name)
-  const { single, 'batch-a': batch, 'commit-a': commit } = await keys.get('session', ['single', 'batch-a', 'commit-a'])
-  const other = await keys.get('other', ['batch-c', 'commit-c', 'undone'])
-  const steps = {}
-  assert.equal(other.undone, undefined, 'what was rolled back is there')
-  if (single) {
-    steps.single = single.n
-    assert.ok(single.pad.every(byte => byte === single.n % 256))
-  }
-  const { 'batch-b': preKey } = await keys.get('pre-key', ['batch-b'])
-  const { batch: senderKey } = await keys.get('sender-key', ['batch'])
-  if (batch || preKey || senderKey || other['batch-c'] !== undefined) {
-    const n = (steps.batch = same([batch?.n, preKey?.n, other['batch-c']], 'a batch'))
-    assert.ok(senderKey.every(byte => byte === n % 256), 'a batch is torn')
-    const { [`batch-${n % 7}`]: own, [`batch-${(n + 3) % 7}`]: removed } = await keys.get('session', Array.from({ length: 7 }, (_, i) => `batch-${i}`))
-    assert.equal(own?.n, n)
-    assert.equal(removed, undefined)
-  }
-  const creds = await loadCreds()
-  const { 'commit-b': list } = await keys.get('device-list', ['commit-b'])
-  if (commit || list || other['commit-c'] !== undefined || creds?.of) {
-    const n = (steps.commit = same([commit?.n, list?.[0], other['commit-c'], creds?.n], 'a commit'))
-    assert.ok(list[1].every(byte => byte === n % 256))
-  } else if (creds) {
-    steps.creds = creds.n
-    assert.ok(creds.key.every(byte => byte === creds.n % 256))
-  }
-  return steps
+  return { about, steps }
 }
 
 for (const durability of ['process', 'power']) {
-  test(`${ROUNDS} kills of a writer (${durability}): nothing acknowledged is lost, no batch is torn, and writing goes on (seed ${seed})`, { timeout: 120_000 }, async t => {
-    const path = newPath(t)
-    let from = {}
-    let acknowledgedInAll = 0
-    let midway = 0
+  const name = `${ROUNDS} kills of a process that writes from several threads (${durability}): what was acknowledged is there, whole batches only, and writing goes on`
+  test(`${name} (seed ${seed})`, { timeout: 60_000 + ROUNDS * 4000 }, async t => {
+    const random = seeded(seed)
+    const folder = tempFolder(t)
+    const options = { path: join(folder, 'cask'), durability, syncIntervalMs: 20 }
+    const fresh = () => Object.fromEntries(LANES.map(lane => [lane, { base: nothing(), least: 0, most: 0 }]))
+    let bounds = fresh()
+    const diedAbout = {}
+    const count = { steps: 0, midway: 0, logs: 1, fullSegments: 0, compacted: 0, mostBytes: 0 }
     for (let round = 0; round < ROUNDS; round++) {
-      const killAfter = round % 10 === 9 ? { ms: random(120) } : { lines: 2 + random(round % 2 ? 60 : 600) }
-      const { begun, acknowledged } = await writeUntilKilled({ path, durability, from, killAfter })
-      const cask = await openCask({ path, durability })
-      const found = {}
-      for (const account of ['a', 'b', 'c']) for (const [kind, n] of Object.entries(await stepsOf(cask, account))) found[`${account} ${kind}`] = n
-      for (const lane of new Set([...Object.keys(from), ...Object.keys(begun)])) {
-        if (lane.endsWith(' undone')) continue
-        const least = acknowledged[lane] ?? from[lane] ?? 0
-        const most = begun[lane] ?? from[lane] ?? 0
-        const present = found[lane] ?? 0
-        assert.ok(present >= least, `round ${round}, ${lane}: step ${least} was acknowledged, step ${present} is there`)
-        assert.ok(present <= most, `round ${round}, ${lane}: step ${present} is there and only ${most} began`)
-        acknowledgedInAll += least - (from[lane] ?? 0)
-        if (present < most) midway++
+      const moment = momentOf(round, random)
+      const { about, steps } = await runUntilKilled({ folder, options, bounds, seed: random(2 ** 31), moment })
+      diedAbout[about] = (diedAbout[about] ?? 0) + 1
+      count.steps += steps
+      // Every third time the next process is the one that recovers, and may be killed meanwhile.
+      if (round % 3 === 1 && round < ROUNDS - 1) continue
+
+      const cask = await openCask(options)
+      const found = await progressOf(cask, bounds).catch(error => {
+        throw new Error(`round ${round}, killed ${JSON.stringify(moment)} while ${about}`, { cause: error })
+      })
+      for (const lane of LANES) {
+        if (found[lane].n < bounds[lane].most) count.midway++
+        bounds[lane] = { base: found[lane], least: found[lane].n, most: found[lane].n }
       }
-      // The reopened store takes writes, and keeps them.
-      await cask.account('parent').keys.set({ other: { round } })
-      assert.deepEqual(await cask.account('parent').keys.get('other', ['round']), { round })
+      // What was reopened takes writes, and keeps them.
+      const { keys } = cask.account('parent')
+      await keys.transaction(tx => tx.set({ other: { round } }))
+      await keys.set({ session: { [round % 5]: { round }, [(round + 2) % 5]: null } })
+      assert.deepEqual([await keys.get('other', ['round']), await keys.get('session', [`${round % 5}`])], [{ round }, { [round % 5]: { round } }])
       await cask.close()
-      from = found
+      const sizes = sizesIn(options.path)
+      count.compacted = Math.max(count.compacted, goneSegments(options.path))
+      count.fullSegments = Math.max(count.fullSegments, sizes.filter(size => size > FULL_BYTES).length)
+      const bytes = sizes.reduce((sum, size) => sum + size, 0)
+      count.mostBytes = Math.max(count.mostBytes, bytes)
+      if (bytes > MOST_BYTES) {
+        rmSync(options.path, { recursive: true })
+        bounds = fresh()
+        count.logs++
+      }
     }
-    assert.ok(acknowledgedInAll > ROUNDS * 5, `only ${acknowledgedInAll} steps were acknowledged`)
-    assert.ok(midway > 0, 'no kill came between the begin and the end of a write')
+    t.diagnostic(`died while ${JSON.stringify(diedAbout)}; ${JSON.stringify(count)}`)
+    assert.ok(count.steps > ROUNDS * 5, `only ${count.steps} steps were acknowledged`)
+    assert.ok(count.midway > 0, 'no kill came between the begin and the end of a write')
+    // Where a kill of a few rounds falls is a matter of luck.
+    if (ROUNDS < 500) return
+    assert.ok(count.compacted > ROUNDS / 2, `only ${count.compacted} segments have gone: nothing was compacted`)
+    for (const about of ['loading', 'opening', 'open', 'closing']) assert.ok(diedAbout[about] > 0, `no kill while ${about}`)
   })
 }
-
-test('two processes that race to open one folder: exactly one has it', { timeout: 60_000 }, async t => {
-  const children = await Promise.all([startChild(t), startChild(t), startChild(t)])
-  const folders = Array.from({ length: 15 }, () => newPath(t))
-  for (let round = 0; round < 60; round++) {
-    // At first the folder is not there, then it is; every third time the last holder was killed by nobody and closed nothing else.
-    const path = folders[round % folders.length]
-    const results = await Promise.all(children.map(child => child.run(async ({ openCask, kept }, path) => {
-      try {
-        kept.cask = await openCask({ path })
-        await kept.cask.account().keys.set({ other: { pid: process.pid } })
-        return 'has it'
-      } catch ({ code, pid }) {
-        return { code, pid }
-      }
-    }, path)))
-    const winner = results.indexOf('has it')
-    assert.equal(results.filter(result => result === 'has it').length, 1, JSON.stringify(results))
-    for (const result of results) {
-      if (result === 'has it') continue
-      assert.equal(result.code, 'ERR_CASK_LOCKED')
-      assert.ok([children[winner].pid, undefined].includes(result.pid), `${result.pid} is not the holder`)
-    }
-    await children[winner].run(({ kept }) => kept.cask.close())
-  }
-})
-
-test('a folder whose holder is killed while others wait goes to exactly one of them', { timeout: 60_000 }, async t => {
-  const path = newPath(t)
-  let holder = await startChild(t)
-  await holder.run(async ({ openCask, kept }, path) => { kept.cask = await openCask({ path }) }, path)
-  for (let round = 0; round < 4; round++) {
-    const waiting = await Promise.all([startChild(t), startChild(t)])
-    const open = child => child.run(async ({ openCask, kept }, path) => {
-      kept.cask = await openCask({ path, openWaitMs: 30_000 })
-      await kept.cask.account().keys.set({ other: { pid: process.pid } })
-    }, path).then(() => child)
-    const opening = waiting.map(open)
-    await holder.kill()
-    const first = await Promise.race(opening)
-    const second = waiting.find(child => child !== first)
-    await assert.rejects(openCask({ path }), { code: 'ERR_CASK_LOCKED', pid: first.pid })
-    await first.kill()
-    await Promise.all(opening)
-    holder = second
-  }
-})

@@ -33,3 +33,12 @@ export function logOf(folder) {
 }
 
 export const copyFolder = (from, to) => cpSync(from, to, { recursive: true })
+
+/** Lengths of the files in a folder. */
+export const sizesIn = folder => readdirSync(folder).map(name => statSync(join(folder, name)).size)
+
+/** How many segments of a cask there have been and are no more. */
+export function goneSegments(folder) {
+  const numbers = readdirSync(folder).filter(name => name.endsWith('.seg')).map(name => parseInt(name, 16))
+  return Math.max(0, ...numbers) - numbers.length
+}

@@ -1,59 +1,79 @@
-// A process that writes until it is killed. It says what it begins and what was acknowledged on descriptor 3, written
-// synchronously: a kill takes nothing of that back. See kill.spec.mjs.
-import { writeSync } from 'node:fs'
+// A process that opens a cask in several threads, writes, closes it and begins again, until it is killed. It says what it is about to do
+// and what was acknowledged on descriptor 3, written synchronously: a kill takes nothing of that back. See kill.spec.mjs.
+import { readFileSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker, isMainThread, workerData } from 'node:worker_threads'
 import { openCask } from 'baileys-cask'
+import { LANES, THREADS, bytesOf, lanesOf, perform, progressOf } from './kill-lanes.mjs'
+import { seeded } from './seeded.mjs'
 
-const { path, durability, from, seed } = JSON.parse(process.argv[2])
+/** Large values are written up to so many bytes for each opening: segments roll, and the disk of the machine does not fill. */
+const HOT_BYTES = 40 * 2 ** 20
+
+const { plan, thread, shared } = isMainThread
+  ? { plan: JSON.parse(readFileSync(process.argv[2], 'utf8')), thread: 0, shared: new SharedArrayBuffer(16 + 4 * LANES.length) }
+  : workerData
+const { options, seed, bounds } = plan
+const random = seeded(seed + thread)
 const say = (...words) => writeSync(3, `${words.join(' ')}\n`)
 
-let state = seed
-const random = below => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-  return Math.floor((state / 2 ** 32) * below)
+/** The opening that the threads may write in, the one in which they are to stop, how often one of them has closed, bytes of large values. */
+const words = new Int32Array(shared, 0, 4)
+const [GO, STOP, CLOSED, HOT] = [0, 1, 2, 3]
+/** How far each lane has come. */
+const steps = new Int32Array(shared, 16)
+const reaches = async (word, value) => {
+  while (Atomics.load(words, word) < value) await sleep(1)
 }
-const sizes = [10, 200, 2000, 9000, 40_000, 300_000]
-const pad = n => Buffer.alloc(sizes[random(random(8) === 0 ? 6 : 4)], n)
 
-const cask = await openCask({ path, durability, syncIntervalMs: 20 })
-say('open')
-
-/** Each lane counts its steps; everything a step writes carries its number. */
-const LANES = {
-  // One record at a time.
-  single: async (account, n) => account.keys.set({ session: { single: { n, pad: pad(n) } } }),
-  // One batch over several families, with creations and deletes.
-  batch: async (account, n) => account.keys.set({
-    session: { 'batch-a': { n }, [`batch-${n % 7}`]: { n, pad: pad(n) }, [`batch-${(n + 3) % 7}`]: null },
-    'sender-key': { batch: pad(n) }, 'pre-key': { 'batch-b': { n } }, other: { 'batch-c': n },
-  }),
-  // One commit: read, written in pieces, an inner transaction that ends well and one that fails.
-  commit: async (account, n) => account.keys.transaction(async tx => {
-    await tx.set({ session: { 'commit-a': { n } } })
-    await account.keys.transaction(() => account.keys.set({ 'device-list': { 'commit-b': [n, pad(n)] } }), 'inner')
-    await account.keys.transaction(async inner => {
-      await inner.set({ other: { 'commit-c': -1 } })
-      throw new Error('undone')
-    }, 'inner').catch(() => {})
-    await tx.setCreds({ n, of: 'commit' })
-    await tx.set({ other: { 'commit-c': n } })
-  }, 'commit'),
-  creds: async (account, n) => account.saveCreds({ n, key: pad(n) }),
-  // What is not committed never shows.
-  undone: async (account, n) => account.keys.transaction(async tx => {
-    await tx.set({ other: { undone: n }, session: { 'batch-a': { n: -1 } } })
-    throw new Error('undone')
-  }, 'undone').catch(error => { if (error.message !== 'undone') throw error }),
-}
-const lanes = { a: ['single', 'batch', 'creds', 'undone'], b: ['single', 'batch', 'commit'], c: ['commit', 'single'] }
-
-const begun = Object.entries(lanes).flatMap(([name, kinds]) => kinds.map(async kind => {
-  const account = cask.account(name)
-  for (let n = (from[`${name} ${kind}`] ?? 0) + 1; ; n++) {
-    say('begin', name, kind, n)
-    await LANES[kind](account, n)
-    say('done', name, kind, n)
-    // Another turn of the event loop now and then, or the promises of `process` would starve the signal of nothing else.
-    if (n % 5 === 0) await new Promise(setImmediate)
+async function run(cask, lane, opening) {
+  const at = LANES.indexOf(lane)
+  while (Atomics.load(words, STOP) < opening) {
+    const n = steps[at] + 1
+    const bytes = bytesOf(lane, n)
+    if (bytes > 0 && Atomics.add(words, HOT, bytes) > HOT_BYTES) return
+    say('begin', lane, n)
+    await perform(cask, lane, n)
+    say('done', lane, n)
+    steps[at] = n
+    // Promises that are settled at once would let nothing else have its turn.
+    if (n % 4 === 0) await new Promise(setImmediate)
   }
-}))
-await Promise.all(begun)
+}
+
+/** How far the lanes have come must be what was said of them before. */
+async function look(cask, bounds) {
+  const found = await progressOf(cask, bounds)
+  for (const lane of LANES) {
+    steps[LANES.indexOf(lane)] = found[lane].n
+    say('found', lane, found[lane].n)
+  }
+  return Object.fromEntries(LANES.map(lane => [lane, { base: found[lane] }]))
+}
+
+if (isMainThread) for (let thread = 1; thread < THREADS; thread++) new Worker(new URL(import.meta.url), { workerData: { plan, thread, shared } })
+
+let expected = bounds
+for (let opening = 1; ; opening++) {
+  if (isMainThread) say('opening')
+  const cask = await openCask(options)
+  if (isMainThread) {
+    say('open')
+    expected = await look(cask, expected)
+    Atomics.store(words, HOT, 0)
+    Atomics.store(words, GO, opening)
+    setTimeout(() => Atomics.store(words, STOP, opening), 20 + random(random(6) === 0 ? 1500 : 200))
+  } else await reaches(GO, opening)
+
+  await Promise.all(lanesOf(thread).map(lane => run(cask, lane, opening)))
+  await reaches(STOP, opening)
+  // Said before the first of the threads closes: the last one to do so closes the log.
+  if (Atomics.add(words, CLOSED, 1) === 2 * THREADS * (opening - 1)) say('closing')
+  await cask.close()
+  Atomics.add(words, CLOSED, 1)
+  await reaches(CLOSED, 2 * THREADS * opening)
+  if (isMainThread) {
+    say('closed')
+    for (const lane of LANES) Object.assign(expected[lane], { least: steps[LANES.indexOf(lane)], most: steps[LANES.indexOf(lane)] })
+  }
+}

@@ -1,14 +1,8 @@
 import { spawn } from 'node:child_process'
 
-/**
- * Runs a piece of ESM source in a process of its own, in the folder of this package, and waits for its end.
- * Gives its exit code, signal and output; kills it after `ms`.
- */
-export function runScript(source, { ms = 20_000, cwd = new URL('../..', import.meta.url), shell, nodeArguments = [], ...options } = {}) {
-  const command = [...nodeArguments, '--input-type=module', '--eval', source]
-  const child = shell
-    ? spawn('bash', ['-c', `${shell}; exec "$0" "$@"`, process.execPath, ...command], { cwd, ...options })
-    : spawn(process.execPath, command, { cwd, ...options })
+/** Runs a program and waits for its end. Gives its exit code, signal and output; kills it after `ms`. */
+export function runProgram(command, args, { ms = 20_000, ...options } = {}) {
+  const child = spawn(command, args, options)
   return new Promise((resolve, reject) => {
     let stdout = ''
     let stderr = ''
@@ -25,4 +19,12 @@ export function runScript(source, { ms = 20_000, cwd = new URL('../..', import.m
       resolve({ code, signal, stdout, stderr, late })
     })
   })
+}
+
+/** The same with a piece of ESM source, in the folder of this package. */
+export function runScript(source, { cwd = new URL('../..', import.meta.url), shell, nodeArguments = [], ...options } = {}) {
+  const command = [...nodeArguments, '--input-type=module', '--eval', source]
+  return shell
+    ? runProgram('bash', ['-c', `${shell}; exec "$0" "$@"`, process.execPath, ...command], { cwd, ...options })
+    : runProgram(process.execPath, command, { cwd, ...options })
 }

@@ -7,6 +7,7 @@ const WORDS = {
   more: value => value === 0 ? 'the same' : `${value} more`,
   times: value => value.toFixed(3),
   microseconds: value => `${value.toFixed(value < 10 ? 2 : 1)} us`,
+  milliseconds: value => `${value.toFixed(value < 10 ? 2 : 1)} ms`,
   kilobytes: value => `${(value / 1024).toFixed(1)} KB`
 }
 

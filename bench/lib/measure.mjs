@@ -1,7 +1,7 @@
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-const sorted = values => [...values].sort((a, b) => a - b)
+const sorted = values => Float64Array.from(values).sort()
 
 /** The value below which the part `p` of all values lies, interpolated. */
 export const quantile = (values, p) => {
@@ -23,13 +23,14 @@ export const spread = values => (quantile(values, 0.75) - quantile(values, 0.25)
  */
 export const pairedRatio = (ours, peer) => median(ours.rounds.map((rate, round) => rate / peer.rounds[round]))
 
-const count = folder => {
+const namesIn = folder => {
   try {
-    return readdirSync(folder).length
+    return readdirSync(folder)
   } catch {
     return undefined
   }
 }
+const count = folder => namesIn(folder)?.length
 
 /** Threads of this process; undefined where the system has no /proc. */
 export const threads = () => count('/proc/self/task')
@@ -56,12 +57,25 @@ export const diskBytes = folder => {
   let files = 0
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
     if (!entry.isFile()) continue
-    const stat = statSync(join(entry.parentPath ?? entry.path, entry.name))
+    const stat = statSync(join(entry.parentPath ?? entry.path, entry.name), { throwIfNoEntry: false })
+    if (!stat) continue // gone meanwhile
     allocated += stat.blocks * 512
     length += stat.size
     files++
   }
   return { allocated, length, files }
+}
+
+/** Bytes that files take which were removed from `folder` and are still open in this process; 0 where the system has no /proc. */
+export const removedBytes = folder => {
+  let allocated = 0
+  for (const fd of namesIn('/proc/self/fd') ?? []) {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`)
+      if (target.startsWith(folder) && target.endsWith(' (deleted)')) allocated += statSync(`/proc/self/fd/${fd}`).blocks * 512
+    } catch {} // closed meanwhile, as that of the folder itself
+  }
+  return allocated
 }
 
 const AWAIT_ROUND_MS = 5

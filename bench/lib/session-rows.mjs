@@ -1,4 +1,4 @@
-import { sessionIds, sessions } from './data.mjs'
+import { senderKey, sessionIds, sessions } from './data.mjs'
 
 /** Sessions in the store: an account with some thousand contacts, not a store that fits into a page or two. */
 const STORED = 5_000
@@ -6,6 +6,8 @@ const STORED = 5_000
 const HOT = 64
 const FILL_BATCH = 250
 const IN_FLIGHT = 64
+/** Of the rows with sender keys. */
+const SENDER_KEYS = 1_024
 
 /** Fills `keys` with `count` sessions as an account gathers them over time, in the order of their ids. */
 export const fillWithSessions = async (keys, count) => {
@@ -67,18 +69,42 @@ export const writeLane = async context => {
   }
 }
 
+/** A lane of `inFlight` loops that take their writes from one source, each waiting for its own. */
+const inFlightLane = ({ store, keys }, nextWrite, inFlight) => {
+  const writer = async count => {
+    for (let i = 0; i < count; i++) await keys.set(nextWrite())
+  }
+  return {
+    step: inFlight,
+    async run(n) {
+      await Promise.all(Array.from({ length: inFlight }, () => writer(n / inFlight)))
+    },
+    close: () => store.close()
+  }
+}
+
 /** The same with 64 calls under way at all times. */
 export const writeInFlightLane = async context => {
   const opened = await openWithSessions(context)
-  const nextWrite = makeWrites(opened)
-  const writer = async count => {
-    for (let i = 0; i < count; i++) await opened.keys.set(nextWrite())
+  return inFlightLane(opened, makeWrites(opened), IN_FLIGHT)
+}
+
+/** Sets of one sender key, 2 KB of bytes that cost next to nothing to encode, with so many calls under way at all times. */
+export const writeBuffersLane = inFlight => async ({ openStore, same }) => {
+  const store = await openStore()
+  const keys = await store.account()
+  const ids = Array.from({ length: SENDER_KEYS }, (_, i) => `12036304${i}@g.us::1000${i}::0`)
+  const values = ids.map((_, i) => senderKey(i))
+  let at = 0
+  // As many ids as values, and another value each time round.
+  const nextWrite = () => {
+    const n = at++
+    return { 'sender-key': { [ids[n % SENDER_KEYS]]: values[(n + Math.floor(n / SENDER_KEYS)) % SENDER_KEYS] } }
   }
-  return {
-    step: IN_FLIGHT,
-    async run(n) {
-      await Promise.all(Array.from({ length: IN_FLIGHT }, () => writer(n / IN_FLIGHT)))
-    },
-    close: () => opened.store.close()
+  for (let i = 0; i < SENDER_KEYS; i += FILL_BATCH) {
+    await keys.set({ 'sender-key': Object.fromEntries(ids.slice(i, i + FILL_BATCH).map((id, k) => [id, values[(i + k + 1) % SENDER_KEYS]])) })
   }
+  await keys.set(nextWrite())
+  same(await keys.get('sender-key', [ids[0]]), { [ids[0]]: values[0] })
+  return inFlightLane({ store, keys }, nextWrite, inFlight)
 }

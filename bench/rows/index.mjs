@@ -1,10 +1,13 @@
 import accounts from './accounts.mjs'
 import awaitAccounts from './await-accounts.mjs'
+import clear from './clear.mjs'
+import eventLoop from './event-loop.mjs'
 import folders from './folders.mjs'
 import get30Sessions from './get-30-sessions.mjs'
 import getBuffer from './get-buffer.mjs'
 import getSession from './get-session.mjs'
 import handOver from './hand-over.mjs'
+import hotCommits from './hot-commits.mjs'
 import lidMappings from './lid-mappings.mjs'
 import limits from './limits.mjs'
 import ltHashGet from './lt-hash-get.mjs'
@@ -13,10 +16,15 @@ import messages from './messages.mjs'
 import messagesWithCask from './messages-with-cask.mjs'
 import preKeysGet from './pre-keys-get.mjs'
 import preKeysSet from './pre-keys-set.mjs'
+import recovery from './recovery.mjs'
+import setBufferPower from './set-buffer-power.mjs'
+import setBufferPower256 from './set-buffer-power-256.mjs'
+import setBufferPower64 from './set-buffer-power-64.mjs'
 import setSession from './set-session.mjs'
 import setSession64 from './set-session-64.mjs'
 import setSessionPower from './set-session-power.mjs'
 import setSessionPower64 from './set-session-power-64.mjs'
+import smallRecords from './small-records.mjs'
 import stacks from './stacks.mjs'
 import stacksContended from './stacks-contended.mjs'
 import threads from './threads.mjs'
@@ -33,8 +41,8 @@ import transactionLabels from './transaction-labels.mjs'
  * and a lane, one per peer, `{ run(n), before?, after?, facts?, close?, opsPerRun?, step?, fixed? }`.
  */
 export const rows = [
-  limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, transaction,
-  transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
+  limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, setBufferPower,
+  setBufferPower64, setBufferPower256, transaction, transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
   messages, messagesWithCask, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, threads, handOver,
-  accounts, awaitAccounts, folders
+  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear
 ]

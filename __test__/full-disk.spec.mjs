@@ -29,3 +29,16 @@ for (const [kind, cases] of Object.entries(CASES)) {
     }
   })
 }
+
+describe('a small disk with less than 1 MB of records that are overwritten for ever', () => {
+  for (const megabytes of [24, 64]) {
+    for (const kind of ['tmpfs', 'ext4']) {
+      test(`is not filled for good by what is dead (${megabytes} MB, ${kind})`, { timeout: 90_000 }, async t => {
+        const ended = await runOnSmallDisk(t, { kind, megabytes }, [process.execPath, MAIN, 'is overwritten for ever', 'process'])
+        if (!ended) return
+        assert.equal(ended.code, 0, ended.stderr)
+        t.diagnostic(ended.stdout.trim())
+      })
+    }
+  }
+})

@@ -98,7 +98,7 @@ impl FileBackend {
         }
         self.schedule_tick();
         if rolled {
-            self.schedule_compaction();
+            self.after_roll();
         }
     }
 

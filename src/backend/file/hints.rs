@@ -159,6 +159,13 @@ impl FileBackend {
         }
     }
 
+    /// Removes all hints.
+    pub(super) fn give_up_hints(&self) {
+        if let Ok(mut hinted) = lock(&self.hinted) {
+            hinted.drain().for_each(|id| remove(&self.log, id));
+        }
+    }
+
     /// Writes the hint of a segment where it is worth it.
     pub(super) fn write_hint(&self, entry: &ManifestEntry, bytes: &[u8]) {
         if entry.length >= self.hint_from

@@ -56,6 +56,8 @@ pub struct Tail {
     pub unmarked: bool,
     /// A segment ended and nobody has looked yet.
     pub rolled: bool,
+    /// Nothing is appended for now, and why.
+    pub refused: Option<Error>,
     /// The log takes nothing any more.
     pub closed: bool,
 }
@@ -79,6 +81,7 @@ impl Tail {
             dirty: false,
             unmarked: false,
             rolled: false,
+            refused: None,
             closed: false,
         }
     }
@@ -310,6 +313,9 @@ impl Log {
     /// The run has to fit into [`Tail::room`]; a run that does not gets a segment of its own.
     pub fn append(&self, tail: &mut Tail, run: &mut [u8]) -> Written {
         let len = run.len() as u64;
+        if let Some(error) = &tail.refused {
+            return Written { segment: 0, offset: 0, whole: 0, error: Some(error.clone()) };
+        }
         if tail
             .active
             .as_ref()

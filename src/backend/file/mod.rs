@@ -12,6 +12,7 @@ mod log;
 mod manifest_file;
 mod reappend;
 mod recover;
+mod reserve;
 pub mod segments;
 mod usage;
 mod writer;
@@ -121,6 +122,12 @@ pub struct FileBackend {
     /// Compaction stops as soon as it can.
     closing: AtomicBool,
     damage: OnceLock<Error>,
+    /// Room is set aside for a full disk.
+    has_reserve: AtomicBool,
+    /// A segment has ended since the cask was opened.
+    has_rolled: AtomicBool,
+    /// When the disk was last found to be full.
+    full_at: Mutex<Option<Instant>>,
     hint_from: u64,
     /// Segments that have a hint.
     hinted: Mutex<HashSet<u64>>,
@@ -149,6 +156,8 @@ impl FileBackend {
     /// # Errors
     /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed.
     pub fn open(path: &Path, fs: Arc<dyn Fs>, options: &FileOptions, hold: Option<FolderHold>) -> Result<Arc<Self>> {
+        // Opening may need room itself. It is set aside again in due time.
+        let _ = fs.remove(&path.join(reserve::RESERVE));
         let writer = Writer::shared()?;
         let chores = Chores::shared()?;
         let manifest = manifest_file::load_or_create(&*fs, path)?;
@@ -193,6 +202,9 @@ impl FileBackend {
             compaction_due: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             damage: OnceLock::new(),
+            has_reserve: AtomicBool::new(false),
+            has_rolled: AtomicBool::new(false),
+            full_at: Mutex::new(None),
             hint_from: options.hint_from,
             hinted: Mutex::new(hinted),
             closed: AtomicBool::new(false),
@@ -291,6 +303,9 @@ impl FileBackend {
 
     /// What an error of the log means for the cask: a sync that failed poisons it, a folder that is gone ends it.
     fn heed(&self, error: Error) -> Error {
+        if reserve::is_full_disk(&error) {
+            self.make_room();
+        }
         if error.is_failed_sync() { self.poison(&error) } else { self.end_if_removed().unwrap_or(error) }
     }
 
@@ -357,7 +372,7 @@ impl FileBackend {
         drop(tail);
         self.schedule_tick();
         if rolled {
-            self.schedule_compaction();
+            self.after_roll();
         }
         Some(outcome)
     }
@@ -477,21 +492,25 @@ impl FileBackend {
     fn read(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<bool> {
         if wait == Wait::Refused || keys.len() <= 1 {
             // Where a segment is gone, no value of the only key was given; and who may not wait asks again.
-            loop {
+            for _ in 0..MOST_LOOKS {
                 match self.read_once(account, keys, wait, sink)? {
                     Outcome::Done => return Ok(true),
                     Outcome::Gone if wait == Wait::Allowed => {}
                     Outcome::Gone | Outcome::WouldWait => return Ok(false),
                 }
             }
+            return Err(Error::internal("the index names a segment that is not there"));
         }
         // All values are as of one instant, so none is given before the last one is there.
         let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
-        while self.read_once(account, keys, wait, &mut |value| values.push(value.map(<[u8]>::to_vec)))? == Outcome::Gone {
+        for _ in 0..MOST_LOOKS {
             values.clear();
+            if self.read_once(account, keys, wait, &mut |value| values.push(value.map(<[u8]>::to_vec)))? == Outcome::Done {
+                values.iter().for_each(|value| sink(value.as_deref()));
+                return Ok(true);
+            }
         }
-        values.iter().for_each(|value| sink(value.as_deref()));
-        Ok(true)
+        Err(Error::internal("the index names a segment that is not there"))
     }
 
     fn read_once(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<Outcome> {
@@ -531,6 +550,9 @@ impl FileBackend {
         Ok(Outcome::Done)
     }
 }
+
+/// A segment is replaced now and then, and not as often as this while one value is read.
+const MOST_LOOKS: usize = 1000;
 
 /// What one attempt to read came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use super::index::Index;
 use super::log::{Log, Tail};
 use super::manifest_file::{self, POISON_MARKER, has_poison_marker};
 use super::reappend::reappend;
+use super::reserve::is_full_disk;
 use super::segments::{id_of_file_name, is_draft_name};
 use crate::codec::check::Salt;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
@@ -451,8 +452,15 @@ impl<'a> Replay<'a> {
             // Whether the manifest that replaced them is on disk is known only of one that is written now.
             generation += 1;
             let manifest = manifest_file::describe(self.log, &tail, generation);
-            manifest_file::store(&*self.log.fs, &self.log.folder, &manifest)?;
-            tail.through = manifest.through;
+            match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest) {
+                Ok(()) => tail.through = manifest.through,
+                // On a full disk they stay, and the cask opens all the same: nothing counts on them.
+                Err(error) if is_full_disk(&error) && !manifest_file::may_be_in_place(&error) => {
+                    generation -= 1;
+                    self.leftovers.clear();
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.leftovers.sort_unstable();
         let leftovers = self.leftovers.iter().rev().filter_map(|id| Some(found.get(id)?.path.as_path()));

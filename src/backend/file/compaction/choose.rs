@@ -90,6 +90,13 @@ pub(super) fn choose(named: &[ManifestEntry], needed: &dyn Fn(u64) -> Needed, se
     small_in_a_row(&all, segment_bytes).map(Choice::of)
 }
 
+/// The segment with garbage of which the least has to be copied: what to rewrite where there is hardly any room.
+pub(super) fn cheapest(named: &[ManifestEntry], needed: &dyn Fn(u64) -> Needed) -> Option<Choice> {
+    let all = outlooks(named, needed);
+    let with_garbage = all.iter().enumerate().filter(|(_, outlook)| outlook.garbage() > outlook.kept);
+    with_garbage.min_by_key(|(_, outlook)| outlook.kept).map(|(position, _)| Choice::of(position..position + 1))
+}
+
 /// The segment of which the largest part is garbage.
 fn worst(all: &[Outlook]) -> Option<usize> {
     let with_payload = all.iter().enumerate().filter(|(_, outlook)| outlook.payload > 0);
@@ -207,6 +214,27 @@ mod tests {
     fn garbage_and_tombstones_together_are_garbage() {
         assert_eq!(chosen(&[(1000, 960, 0, None), (1000, 650, 50, None), (1000, 100, 600, None)]), Some(0..1));
         assert_eq!(chosen(&[(1000, 690, 0, None), (1000, 450, 200, None), (1000, 500, 150, None)]), Some(1..2));
+    }
+
+    #[test]
+    fn the_cheapest_is_the_one_that_leaves_least_and_is_worth_it() {
+        let cheapest_of = |given: &[(u64, u64)]| {
+            let entry = |(position, given): (usize, &(u64, u64))| ManifestEntry {
+                id: position as u64,
+                salt: [0; 16],
+                length: SEGMENT_HEADER_BYTES as u64 + given.0,
+                first_seq: position as u64 + 1,
+                last_seq: position as u64 + 1,
+                decided_seq: position as u64 + 1,
+                is_copy: false,
+            };
+            let named: Vec<ManifestEntry> = given.iter().enumerate().map(entry).collect();
+            let needed = |id: u64| Needed { live: given.get(id as usize).map_or(0, |given| given.1), tombstones: 0 };
+            cheapest(&named, &needed).map(|choice| choice.range)
+        };
+        assert_eq!(cheapest_of(&[(1000, 400), (1000, 30), (1000, 100)]), Some(1..2));
+        assert_eq!(cheapest_of(&[(10, 8), (1000, 300)]), Some(1..2));
+        assert_eq!(cheapest_of(&[(1000, 800)]), None);
     }
 
     #[test]

@@ -15,10 +15,11 @@ mod copy;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use self::choose::{Choice, choose};
+use self::choose::{Choice, cheapest, choose};
 use self::copy::{Copy, Needs, copy};
 use super::index::Location;
 use super::log::SyncPlan;
+use super::reserve::is_full_disk;
 use super::usage::Needed;
 use super::{Durability, FileBackend, hints, lock, manifest_file};
 use crate::codec::manifest::{Manifest, ManifestEntry};
@@ -27,6 +28,9 @@ use crate::record::Op;
 
 /// A compaction that leaves more than this part of what it read is not worth another one right after it.
 const LITTLE_GAIN: (u64, u64) = (9, 10);
+
+/// Most compactions that are made in a row while nothing is written because the disk is full.
+const MOST_WHILE_FULL: usize = 64;
 
 impl FileBackend {
     /// Looks for something to compact, in the background.
@@ -51,6 +55,9 @@ impl FileBackend {
         // What is still there now will stay for a while.
         let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         self.write_missing_hints(&|| self.go_on_compacting().is_ok());
+        if self.go_on_compacting().is_ok() {
+            self.make_reserve();
+        }
     }
 
     /// Compacts all that is worth it, the segment being written included. Blocks: call it off the JavaScript thread.
@@ -81,17 +88,41 @@ impl FileBackend {
         if let Some(damage) = self.damage() {
             return Err(damage);
         }
-        let ended = {
-            let tail = lock(&self.tail)?;
-            match self.durability {
-                // What is not on disk yet may be dead by now, and then never needs to be.
-                Durability::Process => tail.ended.clone(),
-                Durability::Power => tail.on_disk().0.to_vec(),
-            }
-        };
+        let ended = self.candidates()?;
         let needed = |id: u64| u32::try_from(id).map_or_else(|_| Needed::default(), |id| self.index.usage.needed(id));
         self.log.adapt(self.index.usage.live());
-        let Some(Choice { range, is_for_others }) = choose(&ended, &needed, self.log.segment_bytes) else { return Ok(None) };
+        let choice = choose(&ended, &needed, self.log.segment_bytes);
+        let Some(choice) = choice else { return Ok(None) };
+        match self.compact_choice(&ended, choice) {
+            Err(error) if is_full_disk(&error) => self.with_reserve(&error, || {
+                // What gives back most for the least room that it takes, and then whatever else there is now room for.
+                let Some(choice) = cheapest(&ended, &needed) else { return Err(error.clone()) };
+                let first = self.compact_choice(&ended, choice)?;
+                for _ in 0..MOST_WHILE_FULL {
+                    let ended = self.candidates()?;
+                    let Some(choice) = cheapest(&ended, &needed) else { break };
+                    if self.compact_choice(&ended, choice).is_err() {
+                        break;
+                    }
+                }
+                Ok(first)
+            }),
+            outcome => outcome,
+        }
+    }
+
+    /// The segments that may be compacted.
+    fn candidates(&self) -> Result<Vec<ManifestEntry>> {
+        let tail = lock(&self.tail)?;
+        Ok(match self.durability {
+            // What is not on disk yet may be dead by now, and then never needs to be.
+            Durability::Process => tail.ended.clone(),
+            Durability::Power => tail.on_disk().0.to_vec(),
+        })
+    }
+
+    fn compact_choice(&self, ended: &[ManifestEntry], choice: Choice) -> Result<Option<Compacted>> {
+        let Choice { range, is_for_others } = choice;
         let (Some(older), Some(run)) = (ended.get(..range.start), ended.get(range.clone())) else { return Ok(None) };
         let mut copies = Vec::new();
         let outcome = self.compact(older, run, &mut copies);

@@ -7,13 +7,13 @@ mod common;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use baileys_cask::backend::file::{Durability, FileOptions};
+use baileys_cask::backend::file::{Durability, FileOptions, RecoveryReport};
 
-use common::disk::{Disk, Event, Image, Note};
+use common::disk::{Disk, Event, Image, Note, preallocated};
 use common::drive::{self, BOOT, options, records, set};
-use common::loss::{Chance, Loss, after_power_loss};
+use common::loss::{Chance, Loss, after_kill, after_power_loss};
 use common::model::{Changes, Records, put, session};
-use common::workload::{Run, Step, compacted, everything, random, random_compacted};
+use common::workload::{Run, Step, compacted, everything, preallocating, random, random_compacted};
 
 /// How many batches must and may be there.
 type Range = RangeInclusive<usize>;
@@ -278,6 +278,56 @@ fn workloads_by_chance_with_compactions_survive_every_cut() {
     }
 }
 
+/// A workload over preallocated segments, small ones.
+fn over_zeros(steps: Vec<Step>) -> Run {
+    let run = Run::new(options(Durability::Power)).steps(&preallocating(steps));
+    let became = preallocated(&run.disk.events()).values().filter(|(_, became)| *became).count();
+    assert!(became > 2, "{became} segments were preallocated");
+    run
+}
+
+#[test]
+fn a_crash_of_a_log_that_preallocates_loses_nothing() {
+    for (steps, what) in [(everything(), "everything over zeros"), (compacted(), "compacted over zeros")] {
+        let run = over_zeros(steps);
+        demand_after_power_loss(&run, what, 11, false);
+        demand_after_kill(&run, what, 12, false);
+    }
+}
+
+#[test]
+fn a_crash_while_opening_a_log_that_preallocates_loses_nothing_more() {
+    let run = over_zeros(everything());
+    demand_after_power_loss(&run, "everything over zeros", 13, true);
+    demand_after_kill(&run, "everything over zeros", 14, true);
+}
+
+#[test]
+fn workloads_by_chance_that_preallocate_survive_every_cut() {
+    for seed in 0..8 {
+        let steps = if seed % 2 == 0 { random(seed, 30) } else { random_compacted(seed, 30) };
+        let run = Run::new(options(Durability::Power)).steps(&preallocating(steps));
+        demand_after_power_loss(&run, &format!("random {seed} over zeros"), seed, false);
+        demand_after_kill(&run, &format!("random {seed} over zeros"), seed, false);
+    }
+}
+
+// Zeros where no frame was written yet are the end of the log and nothing else.
+#[test]
+fn zeros_behind_the_log_are_not_taken_for_something_that_was_cut_off() {
+    let run = over_zeros(everything());
+    let events = run.disk.events();
+    for cut in cuts(&events) {
+        let killed = (after_kill(&Image::new(), &events[..cut]), BOOT);
+        let lost = [Loss::All, Loss::NamesOnly].map(|loss| (after_power_loss(&Image::new(), &events[..cut], loss), [2; 16]));
+        for (image, boot_id) in [killed].into_iter().chain(lost) {
+            let disk = Disk::new(&image);
+            let backend = drive::open(&disk, &FileOptions { boot_id, ..options(Durability::Power) }).unwrap();
+            assert_eq!(*backend.report(), RecoveryReport::default(), "cut at {cut}, boot {boot_id:?}");
+        }
+    }
+}
+
 // Marks and manifests are written between commits by the writer thread, at moments that nobody chooses.
 #[test]
 fn syncs_and_marks_in_the_background_survive_every_cut() {
@@ -302,9 +352,9 @@ fn writers_in_several_threads_lose_nothing_that_was_acknowledged() {
     const WRITERS: usize = 3;
     const BATCHES: usize = 12;
     let number = |writer: usize, count: usize| writer * 1000 + count;
-    for level in LEVELS {
+    for (level, preallocates) in [(Durability::Process, false), (Durability::Power, false), (Durability::Power, true)] {
         let disk = Disk::default();
-        let backend = drive::open(&disk, &FileOptions { sync_interval: Duration::ZERO, ..options(level) }).unwrap();
+        let backend = drive::open(&disk, &FileOptions { sync_interval: Duration::ZERO, preallocates, ..options(level) }).unwrap();
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
                 let (disk, backend) = (&disk, &backend);

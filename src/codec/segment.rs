@@ -49,6 +49,9 @@ pub struct SegmentHeader {
     pub synced: u64,
     /// The segment before it; none for the first.
     pub predecessor: Option<Link>,
+    /// How long the file was before its header was written, all of it zeros. At least the header's length where the log that it is
+    /// part of preallocates, and 0 where it does not.
+    pub preallocated: u64,
 }
 
 impl SegmentHeader {
@@ -73,6 +76,7 @@ impl SegmentHeader {
             put(&mut bytes, 136, &link.end.to_le_bytes());
             put(&mut bytes, 144, &link.last_seq.to_le_bytes());
         }
+        put(&mut bytes, 152, &self.preallocated.to_le_bytes());
         let check = digest(bytes.get(..CHECK_AT).unwrap_or_default());
         put(&mut bytes, CHECK_AT, &check.to_le_bytes());
         bytes
@@ -119,6 +123,7 @@ impl SegmentHeader {
             first_seq: read_u64(whole, 96)?,
             synced: read_u64(whole, 104)?,
             predecessor,
+            preallocated: read_u64(whole, 152)?,
         })
     }
 }
@@ -141,6 +146,7 @@ mod tests {
             first_seq: 100,
             synced: 90,
             predecessor: Some(Link { id: 6, salt: [5; 16], end: 4096, last_seq: 99 }),
+            preallocated: 1 << 20,
         }
     }
 

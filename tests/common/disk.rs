@@ -328,6 +328,17 @@ impl Fs for Disk {
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
+    fn trim(&self, path: &Path, len: u64) -> io::Result<()> {
+        let name = name_of(path);
+        let mut state = self.plain_call(Kind::SetLen, &name)?;
+        let file = *state.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        let len = usize::try_from(len).unwrap();
+        assert!(len <= state.files[file].len(), "trimming makes nothing longer");
+        state.files[file].truncate(len);
+        self.push(state, Event::SetLen { file, len });
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let name = name_of(path);
         let mut state = self.plain_call(Kind::Remove, &name)?;
@@ -427,4 +438,21 @@ pub fn overwrite(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
         file.resize(offset + bytes.len(), 0);
     }
     file[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
+
+/// Files that were filled with zeros before anything else was written to them, with the length that they had then, and whether they
+/// became segments.
+pub fn preallocated(events: &[Event]) -> BTreeMap<FileId, (usize, bool)> {
+    let mut found = BTreeMap::new();
+    for event in events {
+        let Event::Write { file, offset, bytes } = event else { continue };
+        let is_zero = bytes.iter().all(|byte| *byte == 0);
+        match found.get_mut(file) {
+            None => drop(found.insert(*file, (if is_zero { bytes.len() } else { 0 }, false))),
+            Some((len, false)) if is_zero && *len > 0 => *len = offset + bytes.len(),
+            Some((len, became)) => *became |= *len > 0,
+        }
+    }
+    found.retain(|_, (len, _)| *len > 0);
+    found
 }

@@ -27,6 +27,7 @@ pub fn options(durability: Durability) -> FileOptions {
         boot_id: BOOT,
         compacts: false,
         hint_from: u64::MAX,
+        preallocates: false,
     }
 }
 

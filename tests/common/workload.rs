@@ -28,6 +28,8 @@ pub enum Step {
     Compact,
     /// Compacts what is worth it by now, as is done in the background: what was written last may not be on disk.
     Tidy,
+    /// Brings the zeros ahead of the log to what they should be.
+    Preallocate,
     Close,
     /// Goes away without closing, as a killed process does.
     Vanish,
@@ -120,6 +122,7 @@ impl Run {
                 let backend = self.backend();
                 while backend.compact_once().unwrap().is_some() {}
             }
+            Step::Preallocate => self.backend().preallocate(),
             Step::Close => {
                 let number = self.states.len() - 1;
                 self.backend().close().unwrap();
@@ -280,6 +283,13 @@ pub fn compacted() -> Vec<Step> {
         Step::Compact,
         one("a", &[put("s1", "from nothing")]),
     ]
+}
+
+/// A workload after each step of which the zeros ahead of the log are brought to what they should be.
+pub fn preallocating(steps: Vec<Step>) -> Vec<Step> {
+    let is_open_after = |step: &Step| !matches!(step, Step::Close | Step::Vanish);
+    let with_zeros = |step: Step| [Some(step.clone()), is_open_after(&step).then_some(Step::Preallocate)];
+    steps.into_iter().flat_map(with_zeros).flatten().collect()
 }
 
 /// A workload by chance, with compactions now and then.

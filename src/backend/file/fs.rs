@@ -81,6 +81,15 @@ pub trait Fs: Send + Sync + Debug {
     /// What the operating system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Cuts a file that is longer to a length. Only room is lost where it fails, or where a file system cannot do it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn trim(&self, path: &Path, len: u64) -> io::Result<()> {
+        let _ = (path, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file.
     ///
     /// # Errors
@@ -226,6 +235,10 @@ impl Fs for OsFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn trim(&self, path: &Path, len: u64) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.set_len(len)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -97,6 +97,7 @@ impl FileBackend {
             }
         }
         self.schedule_tick();
+        self.schedule_preallocation();
         if rolled {
             self.after_roll();
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fs::{Fs, FsFile, write_all_at};
+use super::preallocation::{Spare, zeros_ahead};
 use super::segments::Segments;
 use crate::codec::check::Salt;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameKind};
@@ -24,6 +25,15 @@ struct Active {
     file: Arc<dyn FsFile>,
     first_seq: u64,
     end: u64,
+    /// Length up to which the file was filled with zeros before it became a segment.
+    preallocated: u64,
+}
+
+impl Active {
+    /// Whether the log goes on in a preallocated segment rather than write so many bytes past the zeros of this one.
+    fn makes_way(&self, spare: &Spare, len: u64) -> bool {
+        self.end + len > self.preallocated && SEGMENT_HEADER_BYTES as u64 + len <= spare.zeroed
+    }
 }
 
 /// The changing part of the log, behind the append lock.
@@ -58,6 +68,16 @@ pub struct Tail {
     pub rolled: bool,
     /// Nothing is appended for now, and why.
     pub refused: Option<Error>,
+    /// What becomes the next segment, while nobody adds to it. Its number is greater than those of all segments of the log.
+    pub spare: Option<Spare>,
+    /// Nothing is preallocated before so many bytes were appended.
+    pub preallocates_from: u64,
+    /// Bytes appended since the log was opened.
+    appended: u64,
+    /// Sequence number of the first frame since the log was opened.
+    pub opened_seq: u64,
+    /// Ended segments that have zeros behind their last frame, with the length that they shall have.
+    untrimmed: Vec<(u32, u64)>,
     /// The log takes nothing any more.
     pub closed: bool,
 }
@@ -82,6 +102,11 @@ impl Tail {
             unmarked: false,
             rolled: false,
             refused: None,
+            spare: None,
+            preallocates_from: 0,
+            appended: 0,
+            opened_seq: 1,
+            untrimmed: Vec::new(),
             closed: false,
         }
     }
@@ -102,10 +127,39 @@ impl Tail {
         self.active.is_some()
     }
 
-    /// Bytes that still fit into the segment being written.
+    /// Bytes that still fit into the segment being written; into its zeros, where it has some left and the next one is there.
     #[must_use]
     pub fn room(&self, roll_at: u64) -> u64 {
-        self.active.as_ref().map_or(roll_at, |active| roll_at.saturating_sub(active.end))
+        let Some(active) = &self.active else { return roll_at };
+        let zeros = active.preallocated.saturating_sub(active.end);
+        if zeros > 0 && self.spare.is_some() { zeros } else { roll_at.saturating_sub(active.end) }
+    }
+
+    /// Zeros to be added ahead of the end of the log; `None` where there are enough, or nothing is known to be on disk yet.
+    #[must_use]
+    pub fn missing_zeros(&self, log: &Log) -> Option<u64> {
+        if self.closed || self.refused.is_some() || self.synced < self.opened_seq || self.appended < self.preallocates_from {
+            return None;
+        }
+        let rest = self.active.as_ref().map_or(0, |active| active.preallocated.saturating_sub(active.end));
+        let spare = self.spare.as_ref().map_or(0, |spare| spare.zeroed);
+        zeros_ahead(self.appended, rest + spare, log.segment_bytes, log.roll_at())
+    }
+
+    /// Takes a file back that was preallocated; gives it to the caller where the log has overtaken it: numbers grow along the log.
+    pub fn put_spare(&mut self, spare: Spare) -> Option<Spare> {
+        let active = self.active.as_ref().map(|active| u64::from(active.id));
+        let newest = active.or(self.left.map(|link| link.id));
+        if newest.is_none_or(|id| id < u64::from(spare.id)) {
+            self.spare = Some(spare);
+            return None;
+        }
+        Some(spare)
+    }
+
+    /// Asks for no zeros before another segment's worth was written: whatever is in the way now is there for a while.
+    pub fn postpone_preallocation(&mut self, segment_bytes: u64) {
+        self.preallocates_from = self.appended + segment_bytes;
     }
 
     /// Whether an ended segment is known to be on disk. One without frames may be newer than the last sync.
@@ -159,6 +213,7 @@ impl Tail {
         SyncPlan {
             active: self.active.as_ref().map(|active| Arc::clone(&active.file)),
             ended: self.unsynced.iter().copied().filter(|id| !is_replaced(id)).collect(),
+            untrimmed: std::mem::take(&mut self.untrimmed),
             names: std::mem::take(&mut self.names_dirty),
             target: self.next_seq - 1,
         }
@@ -222,6 +277,7 @@ pub struct Replaced {
 pub struct SyncPlan {
     active: Option<Arc<dyn FsFile>>,
     ended: Vec<u32>,
+    untrimmed: Vec<(u32, u64)>,
     names: bool,
     target: u64,
 }
@@ -232,6 +288,10 @@ impl SyncPlan {
     /// # Errors
     /// `Io`; what is on disk is uncertain then.
     pub fn run(&self, log: &Log) -> Result<()> {
+        for (id, len) in &self.untrimmed {
+            // What cannot be trimmed costs room, and is no part of the log all the same.
+            let _ = log.segments.open(*id).map(|(_, file)| file.set_len(*len));
+        }
         for id in &self.ended {
             let path = log.segments.path(*id);
             let (_, file) = log.segments.open(*id)?;
@@ -278,6 +338,8 @@ pub struct Log {
     pub segment_bytes: u64,
     /// Length at which the segment being written ends.
     pub roll_at: AtomicU64,
+    /// Whether segments may be preallocated.
+    pub preallocates: bool,
 }
 
 /// Random bytes from the operating system.
@@ -316,11 +378,10 @@ impl Log {
         if let Some(error) = &tail.refused {
             return Written { segment: 0, offset: 0, whole: 0, error: Some(error.clone()) };
         }
-        if tail
-            .active
-            .as_ref()
-            .is_some_and(|active| active.end + len > self.roll_at() && active.end > SEGMENT_HEADER_BYTES as u64)
-        {
+        let is_full = |active: &Active| {
+            active.end + len > self.roll_at() || tail.spare.as_ref().is_some_and(|spare| active.makes_way(spare, len))
+        };
+        if tail.active.as_ref().is_some_and(|active| active.end > SEGMENT_HEADER_BYTES as u64 && is_full(active)) {
             self.end_segment(tail);
         }
         if tail.active.is_none()
@@ -347,6 +408,7 @@ impl Log {
             }
         };
         tail.next_seq += count_frames(run, whole);
+        tail.appended += whole as u64;
         active.end = offset + whole as u64;
         tail.dirty = true;
         tail.unmarked = true;
@@ -360,6 +422,9 @@ impl Log {
         }
         // Takes back what it can of the torn rest; the next header cuts it off in any case.
         let taken_back = active.file.set_len(active.end);
+        if taken_back.is_ok() {
+            active.preallocated = 0;
+        }
         self.end_segment(tail);
         tail.cut = true;
         // What stays may be a whole frame, and would count if the process died before the next header.
@@ -399,6 +464,9 @@ impl Log {
                 is_copy: false,
             });
             tail.unsynced.push(active.id);
+            if active.end < active.preallocated {
+                tail.untrimmed.push((active.id, active.end));
+            }
             tail.rolled = true;
         }
     }
@@ -408,13 +476,40 @@ impl Log {
     /// # Errors
     /// `Io`; then no segment was started.
     pub fn start_segment(&self, tail: &mut Tail) -> Result<()> {
-        let (header, file) = self.create_segment(tail)?;
+        if let Some(spare) = tail.spare.take() {
+            match self.start_with(tail, spare.id, spare.file, spare.zeroed) {
+                // Another file may do. But what is on disk after a failed sync is uncertain.
+                Err(error) if !error.is_failed_sync() => {}
+                outcome => return outcome,
+            }
+        }
+        let id = tail.take_id()?;
+        let file = self.create_file(id)?;
+        self.start_with(tail, id, file, 0)
+    }
+
+    fn start_with(&self, tail: &mut Tail, id: u32, file: Arc<dyn FsFile>, preallocated: u64) -> Result<()> {
+        let header = self.next_header(tail, id, preallocated)?;
         if let Err(error) = self.write_header(&*file, &header, tail.cut) {
-            let _ = self.fs.remove(&self.segments.path(header.id as u32));
+            let _ = self.fs.remove(&self.segments.path(id));
             return Err(error);
         }
         self.activate(tail, &header, file);
         Ok(())
+    }
+
+    /// Makes the file of a new segment.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn create_file(&self, id: u32) -> Result<Arc<dyn FsFile>> {
+        let path = self.segments.path(id);
+        self.fs.create_new(&path).map_err(|cause| Error::io("open", &path, &cause))
+    }
+
+    /// Removes a file that has not become a segment. One that stays is removed when the log is opened next.
+    pub fn remove_spare(&self, spare: &Spare) {
+        let _ = self.fs.remove(&self.segments.path(spare.id));
     }
 
     /// Starts a segment whose header is still to be written: nothing in it, or behind it, is part of the log before that.
@@ -422,15 +517,15 @@ impl Log {
     /// # Errors
     /// `Io`; then no segment was started.
     pub fn start_headless_segment(&self, tail: &mut Tail) -> Result<(SegmentHeader, Arc<dyn FsFile>)> {
-        let (header, file) = self.create_segment(tail)?;
+        let id = tail.take_id()?;
+        let header = self.next_header(tail, id, 0)?;
+        let file = self.create_file(id)?;
         self.activate(tail, &header, Arc::clone(&file));
         Ok((header, file))
     }
 
-    fn create_segment(&self, tail: &mut Tail) -> Result<(SegmentHeader, Arc<dyn FsFile>)> {
-        let id = tail.take_id()?;
-        let path = self.segments.path(id);
-        let header = SegmentHeader {
+    fn next_header(&self, tail: &Tail, id: u32, preallocated: u64) -> Result<SegmentHeader> {
+        Ok(SegmentHeader {
             cask_id: self.cask_id,
             id: u64::from(id),
             salt: random_id()?,
@@ -442,9 +537,8 @@ impl Log {
             first_seq: tail.next_seq,
             synced: tail.synced,
             predecessor: tail.left,
-        };
-        let file = self.fs.create_new(&path).map_err(|cause| Error::io("open", &path, &cause))?;
-        Ok((header, file))
+            preallocated: if self.preallocates { preallocated.max(SEGMENT_HEADER_BYTES as u64) } else { 0 },
+        })
     }
 
     fn activate(&self, tail: &mut Tail, header: &SegmentHeader, file: Arc<dyn FsFile>) {
@@ -452,8 +546,8 @@ impl Log {
         tail.cut = false;
         tail.names_dirty = true;
         self.segments.insert(id, header.salt, Some(Arc::clone(&file)));
-        let first_seq = header.first_seq;
-        tail.active = Some(Active { id, salt: header.salt, file, first_seq, end: SEGMENT_HEADER_BYTES as u64 });
+        let SegmentHeader { salt, first_seq, preallocated, .. } = *header;
+        tail.active = Some(Active { id, salt, file, first_seq, end: SEGMENT_HEADER_BYTES as u64, preallocated });
     }
 
     /// Writes the header of a segment; with `sync`, it is on disk when this returns.

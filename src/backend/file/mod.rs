@@ -10,6 +10,7 @@ mod hints;
 pub mod index;
 mod log;
 mod manifest_file;
+pub mod preallocation;
 mod reappend;
 mod recover;
 mod reserve;
@@ -75,6 +76,8 @@ pub struct FileOptions {
     pub compacts: bool,
     /// Length from which a segment gets a hint.
     pub hint_from: u64,
+    /// Whether a cask with [`Durability::Power`] preallocates in the background, without being asked.
+    pub preallocates: bool,
 }
 
 impl Default for FileOptions {
@@ -87,6 +90,7 @@ impl Default for FileOptions {
             boot_id: folder::boot_id(),
             compacts: true,
             hint_from: hints::HINT_FROM_BYTES,
+            preallocates: true,
         }
     }
 }
@@ -94,7 +98,7 @@ impl Default for FileOptions {
 /// A cask in a folder.
 ///
 /// # Concurrency
-/// Locks, in the order in which they are taken: `compacting`, `turn` (the whole of a drain, sync or close), `tail` (the append lock, never
+/// Locks, in the order in which they are taken: `compacting`, `preallocating`, `turn` (the whole of a drain, sync or close), `tail` (the append lock, never
 /// held across a sync but while closing), `queue`, an account's index. `generation` comes before `tail` and after `turn`.
 #[derive(Debug)]
 pub struct FileBackend {
@@ -119,7 +123,11 @@ pub struct FileBackend {
     compacting: Mutex<()>,
     compacts: bool,
     compaction_due: AtomicBool,
-    /// Compaction stops as soon as it can.
+    /// Held by whoever preallocates.
+    preallocating: Mutex<()>,
+    preallocates: bool,
+    preallocation_due: AtomicBool,
+    /// Compaction and preallocation stop as soon as they can.
     closing: AtomicBool,
     damage: OnceLock<Error>,
     /// Room is set aside for a full disk.
@@ -170,6 +178,7 @@ impl FileBackend {
             boot_id: options.boot_id,
             segment_bytes: options.segment_bytes,
             roll_at: AtomicU64::new(options.segment_bytes),
+            preallocates: options.durability == Durability::Power,
         };
         let index = Index::default();
         let recovered = recover::recover(&log, &index, &manifest).inspect_err(|error| {
@@ -177,7 +186,8 @@ impl FileBackend {
                 manifest_file::leave_poison_marker(&*log.fs, path);
             }
         })?;
-        let Recovered { tail, report, generation, hinted } = recovered;
+        let Recovered { mut tail, report, generation, hinted } = recovered;
+        tail.opened_seq = tail.next_seq;
         log.adapt(index.usage.live());
         let is_dirty = tail.dirty;
         let backend = Arc::new_cyclic(|this| Self {
@@ -200,6 +210,9 @@ impl FileBackend {
             compacting: Mutex::new(()),
             compacts: options.compacts,
             compaction_due: AtomicBool::new(false),
+            preallocating: Mutex::new(()),
+            preallocates: options.preallocates,
+            preallocation_due: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             damage: OnceLock::new(),
             has_reserve: AtomicBool::new(false),
@@ -476,6 +489,9 @@ impl FileBackend {
         // Without its end frame the log is safe all the same, so a failure to write it is told last.
         let ended = if tail.is_active() { self.log.append_empty(&mut tail, FrameKind::End) } else { Ok(()) };
         self.log.end_segment(&mut tail);
+        if let Some(spare) = tail.spare.take() {
+            self.log.remove_spare(&spare);
+        }
         if tail.unsynced.is_empty() && !tail.is_ahead_of_manifest() {
             return ended;
         }
@@ -610,6 +626,7 @@ impl Backend for FileBackend {
     fn close(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _preallocating = self.preallocating.lock().unwrap_or_else(PoisonError::into_inner);
         let _turn = lock(&self.turn)?;
         lock(&self.queue)?.closed = true;
         self.drain_in_turn();

@@ -291,11 +291,11 @@ impl<'a> Replay<'a> {
             match successor {
                 Some(link) if at as u64 == link.end && self.last_seq == link.last_seq => {}
                 Some(_) => {
-                    self.count_behind(&bytes, at, &header.salt);
+                    self.count_behind(written(&bytes, header), at, &header.salt);
                     self.break_at(segment, at as u64, self.keeps_pages(header));
                 }
-                None if at < bytes.len() => {
-                    let behind = self.count_behind(&bytes, at, &header.salt);
+                None if at < written(&bytes, header).len() => {
+                    let behind = self.count_behind(written(&bytes, header), at, &header.salt);
                     self.break_at(segment, at as u64, behind > 0 && self.keeps_pages(header));
                 }
                 None => {}
@@ -316,8 +316,11 @@ impl<'a> Replay<'a> {
         };
         if segment.len > link.end {
             let bytes = self.read(segment)?;
-            let behind = self.count_behind(&bytes, usize::try_from(link.end).unwrap_or(bytes.len()), &header.salt);
-            self.break_at(segment, link.end, behind > 0 && self.keeps_pages(header));
+            let end = usize::try_from(link.end).unwrap_or(bytes.len());
+            if end < written(&bytes, header).len() {
+                let behind = self.count_behind(written(&bytes, header), end, &header.salt);
+                self.break_at(segment, link.end, behind > 0 && self.keeps_pages(header));
+            }
             self.bytes = bytes;
         }
         Ok(())
@@ -355,7 +358,7 @@ impl<'a> Replay<'a> {
             }
         }
         self.report.cut_frames += frames;
-        self.report.cut_bytes += (bytes.len() - from) as u64;
+        self.report.cut_bytes += bytes.len().saturating_sub(from) as u64;
         self.cut = true;
         frames
     }
@@ -373,8 +376,13 @@ impl<'a> Replay<'a> {
                 continue;
             }
             let Some(header) = &segment.header else {
-                self.cut = true;
-                self.report.cut_bytes += segment.len;
+                let bytes = self.read(segment)?;
+                // Preallocated, and not a segment yet.
+                if bytes.iter().any(|byte| *byte != 0) || !preallocated_before(found, *id) {
+                    self.cut = true;
+                    self.report.cut_bytes += bytes.len() as u64;
+                }
+                self.bytes = bytes;
                 continue;
             };
             let skipped_by_a_cut = *id < head && !chain.contains(id);
@@ -383,7 +391,7 @@ impl<'a> Replay<'a> {
             }
             let bytes = self.read(segment)?;
             self.claim(header.synced, header.epoch);
-            let frames = self.count_behind(&bytes, SEGMENT_HEADER_BYTES.min(bytes.len()), &header.salt);
+            let frames = self.count_behind(written(&bytes, header), SEGMENT_HEADER_BYTES, &header.salt);
             if frames > 0 && self.keeps_pages(header) && self.broken.as_ref().is_none_or(|broken| !broken.certain) {
                 self.break_at(segment, 112, true);
             }
@@ -467,6 +475,7 @@ impl<'a> Replay<'a> {
         for path in leftovers.chain(drafts.iter().map(PathBuf::as_path)) {
             self.log.fs.remove(path).map_err(|cause| Error::io("unlink", path, &cause))?;
         }
+        self.trim(found);
         if self.poisoned {
             let marker = self.log.folder.join(POISON_MARKER);
             self.log.fs.remove(&marker).map_err(|cause| Error::io("unlink", &marker, &cause))?;
@@ -478,6 +487,30 @@ impl<'a> Replay<'a> {
         }
         Ok(Recovered { tail, report: self.report, generation, hinted: self.hinted })
     }
+
+    /// Gives back the room behind the ends of segments. What is there is no part of the log, so a failure costs nothing else.
+    fn trim(&self, found: &BTreeMap<u64, Found>) {
+        for entry in self.lived.iter().chain(&self.manifest.segments) {
+            if let Some(segment) = found.get(&entry.id).filter(|segment| segment.len > entry.length) {
+                let _ = self.log.fs.trim(&segment.path, entry.length);
+            }
+        }
+    }
+}
+
+/// What may have been written to a segment: all of it but the zeros at its end, where it had them from the beginning.
+fn written<'b>(bytes: &'b [u8], header: &SegmentHeader) -> &'b [u8] {
+    if bytes.len() as u64 > header.preallocated {
+        return bytes;
+    }
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end.next_multiple_of(8)).unwrap_or(bytes)
+}
+
+/// Whether the log was preallocating when a file was made: the newest of its segments that is older says so.
+fn preallocated_before(found: &BTreeMap<u64, Found>, id: u64) -> bool {
+    let older = found.range(..id).rev().filter_map(|(_, segment)| segment.header.as_ref());
+    older.filter(|header| !header.is_copy).map(|header| header.preallocated > 0).next().unwrap_or(false)
 }
 
 /// The whole, valid frame at an offset.

@@ -173,6 +173,7 @@ impl Draft {
             first_seq,
             synced,
             predecessor: None,
+            preallocated: 0,
         };
         Ok(Self { id, bytes: header.encode().to_vec(), header, last_seq: first_seq })
     }

@@ -94,16 +94,60 @@ impl Ord for Due {
     }
 }
 
+/// How long the thread looks for the next commit before it sleeps. To be woken takes about as long as everything else that a commit
+/// needs besides the disk.
+const ATTENTION: Duration = Duration::from_micros(60);
+
+/// Looks for the next job where commits follow each other closely, as those of somebody do who awaits each.
+#[derive(Debug)]
+struct Attention {
+    /// There is a processor for whoever is to hand over the next job.
+    has_room: bool,
+    /// The last commit came soon after the thread was free.
+    is_close: bool,
+}
+
+impl Attention {
+    fn new() -> Self {
+        Self { has_room: thread::available_parallelism().is_ok_and(|count| count.get() > 1), is_close: false }
+    }
+
+    /// The next job, where one comes soon after the thread has become free.
+    fn next<T>(&self, inbox: &Receiver<T>, free: Instant) -> Option<T> {
+        if !(self.has_room && self.is_close) {
+            return None;
+        }
+        loop {
+            match inbox.try_recv() {
+                Ok(job) => return Some(job),
+                Err(_) if free.elapsed() > ATTENTION => return None,
+                Err(_) => std::hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Takes note of a job that came so long after the thread was free.
+    fn heed(&mut self, is_commit: bool, after: Duration) {
+        // What would have been in time but for the thread's own waking up counts too.
+        self.is_close = is_commit && after < ATTENTION * 2;
+    }
+}
+
 fn run(inbox: &Receiver<Job>) {
     let mut due: BinaryHeap<Reverse<Due>> = BinaryHeap::new();
+    let mut attention = Attention::new();
     loop {
         // Commits that wait go before syncs that are due: a waiting commit is somebody's latency.
-        let wait = due.peek().map(|Reverse(next)| next.at.saturating_duration_since(Instant::now()));
-        let job = match wait {
-            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(Duration::ZERO) => inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
-            Some(wait) => inbox.recv_timeout(wait),
+        let free = Instant::now();
+        let job = match attention.next(inbox, free) {
+            Some(job) => Ok(job),
+            None => match due.peek().map(|Reverse(next)| next.at.saturating_duration_since(Instant::now())) {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(Duration::ZERO) => inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                Some(wait) => inbox.recv_timeout(wait),
+            },
         };
+        attention.heed(matches!(job, Ok(Job::Drain(_))), free.elapsed());
         match job {
             Ok(Job::Tick(cask, at)) => due.push(Reverse(Due { at, cask })),
             Ok(job) => guarded(|| carry_out(job)),
@@ -130,4 +174,36 @@ fn carry_out(job: Job) {
 /// later calls report the fault.
 fn guarded(work: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_micros(10);
+
+    /// What is taken without sleeping once commits have come at these distances.
+    fn taken(has_room: bool, commits: &[(bool, Duration)]) -> Option<u8> {
+        let (sender, inbox) = channel();
+        let mut attention = Attention { has_room, is_close: false };
+        commits.iter().for_each(|(is_commit, after)| attention.heed(*is_commit, *after));
+        let _ = sender.send(7);
+        attention.next(&inbox, Instant::now())
+    }
+
+    #[test]
+    fn the_thread_looks_for_a_commit_only_where_the_last_one_came_soon() {
+        assert_eq!(taken(true, &[]), None);
+        assert_eq!(taken(true, &[(true, SOON)]), Some(7));
+        assert_eq!(taken(true, &[(true, SOON), (true, Duration::from_millis(1))]), None);
+        assert_eq!(taken(true, &[(true, SOON), (false, SOON)]), None);
+        assert_eq!(taken(false, &[(true, SOON)]), None);
+    }
+
+    #[test]
+    fn the_thread_does_not_look_for_long() {
+        let (_sender, inbox) = channel::<u8>();
+        let attention = Attention { has_room: true, is_close: true };
+        assert_eq!(attention.next(&inbox, Instant::now()), None);
+    }
 }

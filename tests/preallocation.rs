@@ -10,7 +10,7 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions, RecoveryReport, SEGMENT_BYTES};
 
 use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind, preallocated};
-use common::drive::{BOOT, apply, open, options, records, set, start, vanish};
+use common::drive::{BOOT, apply, flush, open, options, records, set, start, vanish};
 use common::faulty::{OTHER_BOOT, after_reboot, once};
 use common::loss::{Loss, after_kill, after_power_loss};
 use common::model::{Changes, Records, put};
@@ -186,6 +186,7 @@ fn only_power_preallocates() {
     let backend = open(&disk, &FileOptions { preallocates: true, ..options(Durability::Process) }).unwrap();
     for number in 0..20 {
         apply(&*backend, &batch(number)).unwrap();
+        flush(&*backend).unwrap();
         backend.preallocate();
     }
     backend.close().unwrap();
@@ -363,6 +364,52 @@ fn a_preallocated_file_that_the_log_has_overtaken_never_becomes_a_segment() {
     vanish(again);
     let lost = Disk::new(&after_power_loss(&Image::new(), &disk.events(), Loss::All));
     assert_eq!(records(&*open(&lost, &after_reboot(Durability::Power)).unwrap()).unwrap(), model);
+}
+
+// Otherwise zeros would come to lie over frames.
+#[test]
+fn the_log_does_not_go_to_a_file_that_is_being_filled() {
+    let mut fits = 0;
+    for count in 4..30 {
+        let disk = Disk::default();
+        let backend = open(&disk, &power()).unwrap();
+        let mut model = Records::new();
+        write(&backend, 0..count, &mut model);
+        for number in count..count + 2 {
+            apply(&*backend, &batch(number)).unwrap();
+            batch(number).apply(&mut model);
+        }
+        let before = disk.events().len();
+        disk.close_gate();
+        let filling = std::thread::spawn({
+            let backend = Arc::clone(&backend);
+            move || backend.preallocate()
+        });
+        disk.wait_at_gate();
+        let large = Changes::new("a", [put("large", vec![9; 1000])]);
+        let waiting = start(&*backend, &large);
+        let is_frame = |event: &Event| matches!(event, Event::Write { bytes, .. } if bytes.iter().any(|byte| *byte != 0));
+        disk.wait_until("the write of a batch", |events| events[before..].iter().any(is_frame));
+        let files = preallocated(&disk.events());
+        fits += usize::from(files.values().any(|(len, became)| !became && *len > 2000));
+        disk.open_gate();
+        waiting.wait().unwrap();
+        filling.join().unwrap();
+        large.apply(&mut model);
+        let mut filled = None;
+        for event in &disk.events()[before..] {
+            match event {
+                Event::Write { file, bytes, .. } if bytes.iter().all(|byte| *byte == 0) => filled = Some(*file),
+                Event::Write { file, .. } => assert!(filled != Some(*file), "after {count} batches: file {file} is being filled"),
+                Event::Sync { file } if filled == Some(*file) => filled = None,
+                _ => {}
+            }
+        }
+        write(&backend, count..count + 10, &mut model);
+        vanish(backend);
+        is_open(&disk, BOOT, &model, &format!("after {count} batches"));
+    }
+    assert!(fits > 5, "{fits}");
 }
 
 // Bytes among the zeros are no frames, and not nothing either.

@@ -5,12 +5,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
-use baileys_cask::backend::file::fs::OsFs;
+use baileys_cask::backend::file::fs::{Fs, FsFile, OsFs};
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 
 use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
@@ -397,6 +399,91 @@ fn reads_of_several_records_are_as_of_one_instant_while_segments_are_replaced() 
         backend.close().unwrap();
         let again = FileBackend::open(folder.path(), Arc::new(OsFs), &options, None).unwrap();
         assert_eq!(get(&*again, "a", &session("x")).unwrap().unwrap()[0], (ROUNDS * 20 - 1) as u8);
+    }
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A folder that does something just before a segment is opened to be read.
+#[derive(Clone, Default)]
+struct Hooked {
+    disk: Disk,
+    before_open: Arc<Mutex<Option<Hook>>>,
+}
+
+impl std::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooked")
+    }
+}
+
+impl Fs for Hooked {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        self.disk.create_new(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
+        if path.extension().is_some_and(|extension| extension == "seg") {
+            let hook = self.before_open.lock().unwrap().take();
+            if let Some(hook) = hook {
+                hook();
+            }
+        }
+        self.disk.open(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(folder)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.sync_folder(folder)
+    }
+}
+
+// Between looking the records up and opening the segment of the second, both are set anew and all segments are replaced.
+#[test]
+fn a_read_whose_segment_is_replaced_gives_the_values_of_one_instant() {
+    for ids in [vec!["x"], vec!["x", "y"], vec!["none", "x", "y"]] {
+        let fs = Hooked::default();
+        let backend =
+            FileBackend::open(Path::new(drive::FOLDER), Arc::new(fs.clone()), &options(Durability::Process), None).unwrap();
+        // In segments of their own, that are closed and so have to be opened.
+        set(&*backend, "a", &[put("x", [1; 700])]).unwrap();
+        set(&*backend, "a", &[put("y", [1; 700])]).unwrap();
+        set(&*backend, "b", &[put("z", [1; 700])]).unwrap();
+        flush(&*backend).unwrap();
+        let keys: Vec<Vec<u8>> = ids.iter().map(|id| session(id)).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        // The value of the first is given from its segment before the other's is opened.
+        let opens = usize::from(ids.contains(&"y"));
+        let armed = Arc::clone(&backend);
+        let hook: Hook = Box::new(move || {
+            set(&*armed, "a", &[put("x", [2; 600]), put("y", [2; 200])]).unwrap();
+            set(&*armed, "b", &[delete("z")]).unwrap();
+            assert!(armed.compact_all().unwrap().before > 0);
+        });
+        if opens == 1 {
+            let slot = Arc::clone(&fs.before_open);
+            let first: Hook = Box::new(move || *slot.lock().unwrap() = Some(hook));
+            *fs.before_open.lock().unwrap() = Some(first);
+        } else {
+            *fs.before_open.lock().unwrap() = Some(hook);
+        }
+        // Who may not wait asks again, with leave to wait.
+        let mut values: Vec<Option<u8>> = Vec::new();
+        backend.get("a", &keys, &mut |value| values.push(value.map(|value| value[0]))).unwrap();
+        let wanted: Vec<Option<u8>> = ids.iter().map(|id| (*id != "none").then_some(2)).collect();
+        assert_eq!(values, wanted, "{ids:?}");
+        assert!(fs.before_open.lock().unwrap().is_none(), "{ids:?}: the hook did not run");
     }
 }
 

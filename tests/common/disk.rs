@@ -444,8 +444,13 @@ pub fn overwrite(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 /// became segments.
 pub fn preallocated(events: &[Event]) -> BTreeMap<FileId, (usize, bool)> {
     let mut found = BTreeMap::new();
+    let is_reserve =
+        |event: &Event, id: FileId| matches!(event, Event::Create { file, name } if *file == id && name == "reserve");
     for event in events {
         let Event::Write { file, offset, bytes } = event else { continue };
+        if events.iter().any(|event| is_reserve(event, *file)) {
+            continue;
+        }
         let is_zero = bytes.iter().all(|byte| *byte == 0);
         match found.get_mut(file) {
             None => drop(found.insert(*file, (if is_zero { bytes.len() } else { 0 }, false))),

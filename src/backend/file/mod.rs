@@ -164,8 +164,6 @@ impl FileBackend {
     /// # Errors
     /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed.
     pub fn open(path: &Path, fs: Arc<dyn Fs>, options: &FileOptions, hold: Option<FolderHold>) -> Result<Arc<Self>> {
-        // Opening may need room itself. It is set aside again in due time.
-        let _ = fs.remove(&path.join(reserve::RESERVE));
         let writer = Writer::shared()?;
         let chores = Chores::shared()?;
         let manifest = manifest_file::load_or_create(&*fs, path)?;
@@ -631,6 +629,7 @@ impl Backend for FileBackend {
         lock(&self.queue)?.closed = true;
         self.drain_in_turn();
         let ended = if self.check_writable().is_ok() { self.end_log() } else { Ok(()) };
+        self.give_up_reserve();
         self.closed.store(true, Ordering::Release);
         if let Ok(mut tail) = self.tail.lock() {
             tail.closed = true;

@@ -17,7 +17,7 @@ use super::index::Index;
 use super::log::{Log, Tail};
 use super::manifest_file::{self, POISON_MARKER, has_poison_marker};
 use super::reappend::reappend;
-use super::reserve::is_full_disk;
+use super::reserve::{RESERVE, is_full_disk};
 use super::segments::{id_of_file_name, is_draft_name};
 use crate::codec::check::Salt;
 use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
@@ -416,6 +416,8 @@ impl<'a> Replay<'a> {
     }
 
     fn finish(mut self, found: &BTreeMap<u64, Found>, drafts: &[PathBuf], hints: &[(u64, PathBuf)]) -> Result<Recovered> {
+        // Whatever is done from here on may need room. It is set aside again in due time.
+        let _ = self.log.fs.remove(&self.log.folder.join(RESERVE));
         let mut tail = Tail::empty();
         let spoken_for = self.spoken_for();
         let above_all = found.keys().next_back().map_or(1, |newest| newest + 1).max(spoken_for + 1).max(self.manifest.next_id);

@@ -64,9 +64,7 @@ impl FileBackend {
     /// Does some work that makes room, on a full disk: with the room that was set aside, and while nobody takes any of it.
     pub(super) fn with_reserve<T>(&self, full: &Error, work: impl FnOnce() -> Result<T>) -> Result<T> {
         lock(&self.tail)?.refused = Some(full.clone());
-        if self.has_reserve.swap(false, Ordering::AcqRel) {
-            let _ = self.log.fs.remove(&self.reserve_path());
-        } else {
+        if !self.give_up_reserve() {
             // Hints can be made again.
             self.give_up_hints();
         }
@@ -77,6 +75,15 @@ impl FileBackend {
             tail.refused = None;
         }
         outcome
+    }
+
+    /// Gives the room back that was set aside; says whether there was some.
+    pub(super) fn give_up_reserve(&self) -> bool {
+        let was_there = self.has_reserve.swap(false, Ordering::AcqRel);
+        if was_there {
+            let _ = self.log.fs.remove(&self.reserve_path());
+        }
+        was_there
     }
 
     /// A segment has ended. The first time, room is set aside at once: the disk may be full before compaction comes to it.

@@ -15,7 +15,7 @@ const SMALL_PART: u64 = 4;
 /// So many small segments in a row are made one, however little garbage is in them.
 const SMALL_IN_A_ROW: usize = 16;
 /// Most segments that are rewritten at once.
-const MOST_AT_ONCE: usize = 64;
+const MOST_AT_ONCE: usize = 1024;
 
 /// What rewriting a segment would leave and save.
 #[derive(Debug, Clone, Copy)]

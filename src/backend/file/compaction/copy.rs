@@ -5,6 +5,7 @@ use super::super::index::{Location, for_each_op};
 use super::super::log::random_id;
 use super::super::recover::frame_at;
 use super::super::segments::draft_name;
+use super::super::usage::Needed;
 use super::super::{FileBackend, lock};
 use crate::codec::frame::{self, FrameKind};
 use crate::codec::manifest::ManifestEntry;
@@ -55,6 +56,10 @@ pub(super) fn copy(
     let mut unfinished = Vec::new();
     for entry in run {
         let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
+        // Nothing comes to be needed of a segment that has ended.
+        if cask.index.usage.needed(id) == Needed::default() {
+            continue;
+        }
         let path = cask.log.segments.path(id);
         let (salt, file) = cask.log.segments.open(id)?;
         read_all_into(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;

@@ -393,6 +393,11 @@ export interface Cask {
 export interface AuthStateOptions extends Omit<CaskOptions, 'path' | 'name'> {
   /** @default 'default' */
   account?: string
+  /**
+   * Folder of Baileys' `useMultiFileAuthState` to import once, while the account is empty; later it is not looked at. Where it cannot be
+   * imported as a whole, this is an error, and never answered with fresh creds.
+   */
+  importFrom?: string
 }
 
 export interface AuthState {
@@ -404,6 +409,90 @@ export interface AuthState {
   /** Ends this handle; a cask that was handed in stays open. */
   close(): Promise<void>
 }
+
+// ---- moving in and out ------------------------------------------------------------------------------------
+/** How far an import or an export is. */
+export interface MigrationProgress {
+  /** Records that it has gone through. */
+  done: number
+  /** Of how many; absent where the source does not tell. */
+  total?: number
+}
+
+interface MigrationOptions {
+  /** Called after each batch. What it throws ends the import or the export. */
+  onProgress?: (progress: MigrationProgress) => void
+  /** Ends it with `ERR_CASK_ABORTED`; running it again completes it. */
+  signal?: AbortSignal
+}
+
+interface ImportOptions extends MigrationOptions {
+  /** Reads and checks everything, and writes nothing. @default false */
+  dryRun?: boolean
+  /** Completes the import although values have failed, without them. Creds and files that change meanwhile are not left out. @default false */
+  skipFailed?: boolean
+  /** Families with a `-` in their names that Baileys does not know. Others end at the first `-` of a name. @default [] */
+  families?: string[]
+}
+
+export interface ImportMultiFileOptions extends ImportOptions {}
+
+export interface ImportKeysOptions extends ImportOptions {
+  /** The creds of the source. They are committed last: until then the account cannot be used. Without them the account gets its records alone. */
+  creds?: AuthCredsLike
+  /** Ids by family to `get`, where the source has no `list`. */
+  ids?: { [family: string]: Iterable<string> | AsyncIterable<string> }
+  /** The same as names such as `session-123.0`, as adapters call their rows: as they are, or encoded as Baileys encodes file names. */
+  names?: Iterable<string> | AsyncIterable<string>
+}
+
+/** A value that could not be imported. */
+export interface ImportFailure {
+  /** Name of its file in the folder. */
+  file?: string
+  /** Family of its record; absent for creds. */
+  type?: string
+  id?: string
+  /**
+   * `empty`: no bytes, or `null`. `torn`: not whole. `vanished`: gone when it was read. `changed`: not the same at the end as when it was
+   * read. `unreadable`: the operating system refused. `refused`: it could not come back unchanged, or is no value of that kind.
+   * `missing`: creds that are not there, or an id without a value.
+   */
+  reason: 'empty' | 'torn' | 'vanished' | 'changed' | 'unreadable' | 'refused' | 'missing'
+  /** The reason in words, without any part of the value. */
+  message: string
+}
+
+export interface ImportResult {
+  /** Whether the account is whole: everything is there, verified and safe from a loss of power. Of a dry run: whether it would be. */
+  complete: boolean
+  /** Whether it was whole before, with the same identity; then nothing was written. */
+  present: boolean
+  /** Whether creds were imported. */
+  creds: boolean
+  dryRun: boolean
+  /** Number of records imported and read back, by family. */
+  records: { [family: string]: number }
+  /** What is not in the account. While there is any, it has no creds, unless `skipFailed` was set. */
+  failed: ImportFailure[]
+  /** Files whose backup was taken, because they were missing or not whole. */
+  recovered: string[]
+  /** What holds no value: files of others, folders, writes that Baileys had not finished (`.tmp`); names that are none. */
+  ignored: string[]
+}
+
+/** Records by family: all of them, or those with given ids. A `KeyStore` is one, and so is the key store of every adapter. */
+export type KeySource =
+  | { list(family: never): AsyncIterable<readonly [id: string, value: unknown]> | Iterable<readonly [id: string, value: unknown]> | Promise<Iterable<readonly [id: string, value: unknown]>> }
+  | { get(family: never, ids: string[]): { [id: string]: unknown } | Promise<{ [id: string]: unknown }> }
+
+/**
+ * Imports the folder that Baileys' `useMultiFileAuthState` writes into an empty account. The folder is never changed. Stop the socket on
+ * it first. What is interrupted leaves an account without creds; running it again completes it.
+ */
+export function importMultiFile(folder: string, account: Account, options?: ImportMultiFileOptions): Promise<ImportResult>
+/** Imports the records of another key store, and creds, into an empty account: all that it lists, or those named by `ids` or `names`. */
+export function importKeys(source: KeySource, account: Account, options?: ImportKeysOptions): Promise<ImportResult>
 
 /** Opens a cask; what is already open in this process, in any thread, is shared. */
 export function openCask(options?: CaskOptions): Promise<Cask>

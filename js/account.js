@@ -1,6 +1,7 @@
 'use strict'
 
 const { HOME, binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
+const { brandAccount } = require('./account-brand.js')
 const { around, running, writing } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
 const { waitForLocks } = require('./lock-wait.js')
@@ -74,7 +75,8 @@ function makeAccount(account, ambient) {
     account.called = saveCreds
     await records.setCreds(creds)
   }
-  return {
+  /** @type {Account} */
+  const handle = {
     name: account.name,
     keys: makeKeys(account, ambient),
     loadCreds: async () => {
@@ -98,6 +100,8 @@ function makeAccount(account, ambient) {
       if (answered === LATER) await settled()
     }
   }
+  brandAccount(handle, account)
+  return handle
 }
 
 /**

@@ -3,16 +3,23 @@
 const { isCask, storeOf, checkAccountName } = require('./cask.js')
 const { shared, runInside } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
+const { FIRST_CREDS, checkFinished } = require('./first-creds.js')
 const { freshCreds } = require('./fresh-creds.js')
+const { importMultiFile, incompleteError } = require('./migrate/import-multi-file.js')
 const { openCask } = require('./open.js')
 const { checkOptions } = require('./options.js')
+const { checkFolder } = require('./migrate/checks.js')
 
 /** @typedef {import('../index.js').AuthState} AuthState */
 /** @typedef {import('../index.js').AuthStateOptions} AuthStateOptions */
 /** @typedef {import('../index.js').Cask} Cask */
 
-/** Label under which fresh creds are made. */
-const FIRST_CREDS = 'baileys-cask: first creds'
+/**
+ * Where the creds of an account come from that has none.
+ * @typedef {object} Source
+ * @property {AuthStateOptions['baileys']} baileys
+ * @property {string | undefined} importFrom
+ */
 
 /**
  * Takes the place of Baileys' `useMultiFileAuthState`. The same path and account give the same state until it is closed:
@@ -25,27 +32,28 @@ async function useCaskAuthState(target, options) {
   if (options !== undefined && (typeof options !== 'object' || options === null || Array.isArray(options))) {
     throw wrongType('options', 'options are an object')
   }
-  const { account = 'default', ...caskOptions } = options ?? {}
+  const { account = 'default', importFrom, ...caskOptions } = options ?? {}
   checkAccountName(account)
+  if (importFrom !== undefined) checkFolder(importFrom, 'importFrom')
   if (isCask(target)) {
     if (Object.keys(caskOptions).some((name) => name !== 'baileys')) {
-      throw wrongType('options', 'an open cask has its settings; beside it only account and baileys are options')
+      throw wrongType('options', 'an open cask has its settings; beside it only account, baileys and importFrom are options')
     }
-    return share(target, account, checkOptions(caskOptions, ['baileys']).baileys, false)
+    return share(target, account, { baileys: checkOptions(caskOptions, ['baileys']).baileys, importFrom }, false)
   }
   if (typeof target !== 'string' || target === '') throw wrongType('target', 'target is the path of a folder, or an open cask')
   if ('path' in caskOptions || 'name' in caskOptions) throw wrongType('options', 'the target says where the cask is; leave path and name out')
-  return share(await openCask({ ...caskOptions, path: target }), account, caskOptions.baileys, true)
+  return share(await openCask({ ...caskOptions, path: target }), account, { baileys: caskOptions.baileys, importFrom }, true)
 }
 
 /**
  * @param {Cask} cask
  * @param {string} name
- * @param {AuthStateOptions['baileys']} baileys
+ * @param {Source} source
  * @param {boolean} owned whether closing the state gives this handle back
  * @returns {Promise<AuthState>}
  */
-async function share(cask, name, baileys, owned) {
+async function share(cask, name, source, owned) {
   const states = owned ? shared.states : statesOf(cask)
   // Keyed by store, so a folder that was removed and made anew under the same path has a state of its own.
   const key = owned ? `${storeOf(cask)}/${name}` : name
@@ -60,7 +68,7 @@ async function share(cask, name, baileys, owned) {
   const forget = () => {
     if (states.get(key) === made) states.delete(key)
   }
-  const made = make(cask, name, baileys, owned, forget)
+  const made = make(cask, name, source, owned, forget)
   states.set(key, made)
   try {
     return await made
@@ -98,14 +106,16 @@ function isUsable(state, name) {
 /**
  * @param {Cask} cask
  * @param {string} name
- * @param {AuthStateOptions['baileys']} baileys
+ * @param {Source} source
  * @param {boolean} owned
  * @param {() => void} forget
  * @returns {Promise<AuthState>}
  */
-async function make(cask, name, baileys, owned, forget) {
+async function make(cask, name, source, owned, forget) {
   const account = cask.account(name)
-  const creds = (await account.loadCreds()) ?? (await firstCreds(cask, account, baileys))
+  const present = await account.loadCreds()
+  if (present) await runInside(undefined, () => checkFinished(name, account.keys))
+  const creds = present ?? (await importedCreds(account, source.importFrom)) ?? (await firstCreds(cask, account, source.baileys))
   const state = { creds, keys: account.keys }
   return {
     state,
@@ -120,6 +130,18 @@ async function make(cask, name, baileys, owned, forget) {
 }
 
 /**
+ * Imports the folder of a multi-file store, and gives its creds.
+ * @param {import('../index.js').Account} account
+ * @param {string | undefined} folder
+ */
+async function importedCreds(account, folder) {
+  if (folder === undefined) return undefined
+  const result = await importMultiFile(folder, account)
+  if (!result.complete) throw incompleteError(folder, result)
+  return account.loadCreds()
+}
+
+/**
  * Makes the creds of a new identity and commits them, before anybody sees them: a pairing must not be lost with a crash. Under
  * a lock, so that two threads make one identity, and outside of whatever transaction runs around the call.
  * @param {Cask} cask
@@ -130,6 +152,7 @@ function firstCreds(cask, account, baileys) {
   return runInside(undefined, () => account.keys.transaction(async (tx) => {
     const present = await account.loadCreds()
     if (present) return present
+    await checkFinished(account.name, tx)
     if ((await cask.accounts()).includes(account.name)) {
       throw new CaskError(
         'ERR_CASK_CREDS_MISSING',

@@ -23,6 +23,9 @@ function readsOf(families) {
   return families.reduce((bits, family) => bits | (1 << /** @type {number} */ (FAMILY_CODES.get(family))), 0)
 }
 
+/** Role of the transaction of an import or an export: it takes as long as it takes, and its signal ends it. */
+const MIGRATION = 'migration'
+
 /**
  * What a transaction was asked for.
  * @typedef {object} Plan
@@ -31,7 +34,7 @@ function readsOf(families) {
  * @property {number} settings
  * @property {AbortSignal | undefined} signal
  * @property {number} timeoutMs 0 for none
- * @property {string | undefined} role of a socket's transaction: its own, or that of its repository
+ * @property {string | undefined} role of a socket's transaction: its own, or that of its repository; of others: `MIGRATION`, or none
  */
 
 /** @type {Plan} */
@@ -112,4 +115,4 @@ function withOptions(plan, options) {
   return plan
 }
 
-module.exports = { ALL_READS, INDEPENDENT, LAST_RESORT, LOCKS_AT_COMMIT, PLAIN, checkWork, planFor, planWith, readsOf }
+module.exports = { ALL_READS, INDEPENDENT, LAST_RESORT, LOCKS_AT_COMMIT, MIGRATION, PLAIN, checkWork, planFor, planWith, readsOf }

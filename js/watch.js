@@ -3,6 +3,7 @@
 const { binding, port, waits } = require('./port.js')
 const { CaskError } = require('./errors.js')
 const { reportEnd, reportStalled } = require('./stall.js')
+const { MIGRATION } = require('./transaction-options.js')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
 /** @typedef {import('./lock-wait.js').LockWait} LockWait */
@@ -165,7 +166,7 @@ function isDoomed(transaction) {
  */
 function isOver(transaction, now) {
   const { transactionTimeoutMs: limit } = transaction.account.cask
-  return limit > 0 && transaction.waiting === 0 && (now - transaction.idleSince >= limit || now - transaction.heldSince >= limit * LONGEST_IN_LIMITS)
+  return limit > 0 && transaction.role !== MIGRATION && transaction.waiting === 0 && (now - transaction.idleSince >= limit || now - transaction.heldSince >= limit * LONGEST_IN_LIMITS)
 }
 
 /**

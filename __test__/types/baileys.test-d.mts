@@ -12,7 +12,7 @@ import {
 } from 'baileys'
 import * as baileys from 'baileys'
 import {
-  openCask, useCaskAuthState, type AppStateSyncKey, type AuthCreds, type AuthCredsLike, type AuthState, type FamilyMap, type KeyStore, type Logger, type Transaction,
+  importKeys, importMultiFile, openCask, useCaskAuthState, type ImportResult, type AppStateSyncKey, type AuthCreds, type AuthCredsLike, type AuthState, type FamilyMap, type KeyStore, type Logger, type Transaction,
 } from 'baileys-cask'
 
 declare const keys: KeyStore
@@ -86,6 +86,41 @@ export const isInside: boolean = keys.isInTransaction() && tx.isInTransaction()
   const state = await useCaskAuthState(cask, { account: 'a', baileys })
   const sameState: AuthenticationState = state.state
   void sameState
+}
+
+// ---- moving in and out ------------------------------------------------------------------------------------
+{
+  const cask = await openCask()
+  const stop = new AbortController()
+  const result: ImportResult = await importMultiFile('folder', cask.account(), {
+    dryRun: true, skipFailed: false, families: ['mine'], signal: stop.signal, onProgress: ({ done, total }) => void (done + (total ?? 0)),
+  })
+  for (const { file, type, id, reason } of result.failed) {
+    const named: string | undefined = file ?? id ?? type
+    if (reason === 'torn') void named
+    // @ts-expect-error -- no such reason
+    if (reason === 'broken') void named
+  }
+  const sessions: number | undefined = result.records['session']
+  void sessions
+  const multiFile = await useMultiFileAuthState('folder')
+  await importKeys(multiFile.state.keys, cask.account(), { creds: multiFile.state.creds, names: new Set(['session-a']), ids: { session: ['a'] } })
+  await importKeys(cask.account('a').keys, cask.account(), { creds: auth.state.creds })
+  await importKeys({ list: async function* (family: string) { yield [family, 1] as const } }, cask.account())
+  await useCaskAuthState('folder', { importFrom: 'auth_info_baileys' })
+  await useCaskAuthState(cask, { importFrom: 'auth_info_baileys' })
+  // @ts-expect-error -- the folder comes first
+  await importMultiFile(cask.account(), 'folder')
+  // @ts-expect-error -- an account, not a cask
+  await importMultiFile('folder', cask)
+  // @ts-expect-error -- unknown option
+  await importMultiFile('folder', cask.account(), { force: true })
+  // @ts-expect-error -- a key store, not a folder
+  await importKeys('folder', cask.account())
+  // @ts-expect-error -- names are many
+  await importKeys(multiFile.state.keys, cask.account(), { names: 5 })
+  // @ts-expect-error -- a path
+  await useCaskAuthState('folder', { importFrom: cask })
 }
 
 // ---- what must not compile ------------------------------------------------------------------------------

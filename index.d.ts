@@ -481,6 +481,16 @@ export interface ImportResult {
   ignored: string[]
 }
 
+export interface ExportMultiFileOptions extends MigrationOptions {
+  /** Takes the place of a folder that is not empty, if it is one of a multi-file store and nothing else. @default false */
+  replace?: boolean
+}
+
+export interface ExportResult {
+  /** Number of records written, by family. */
+  records: { [family: string]: number }
+}
+
 /** Records by family: all of them, or those with given ids. A `KeyStore` is one, and so is the key store of every adapter. */
 export type KeySource =
   | { list(family: never): AsyncIterable<readonly [id: string, value: unknown]> | Iterable<readonly [id: string, value: unknown]> | Promise<Iterable<readonly [id: string, value: unknown]>> }
@@ -493,6 +503,11 @@ export type KeySource =
 export function importMultiFile(folder: string, account: Account, options?: ImportMultiFileOptions): Promise<ImportResult>
 /** Imports the records of another key store, and creds, into an empty account: all that it lists, or those named by `ids` or `names`. */
 export function importKeys(source: KeySource, account: Account, options?: ImportKeysOptions): Promise<ImportResult>
+/**
+ * Writes an account, as of one moment, to a folder from which `useMultiFileAuthState` goes on. The folder is there when it is whole. Stop the
+ * socket on the account first, and do not use both: a ratchet turns only once.
+ */
+export function exportMultiFile(account: Account, folder: string, options?: ExportMultiFileOptions): Promise<ExportResult>
 
 /** Opens a cask; what is already open in this process, in any thread, is shared. */
 export function openCask(options?: CaskOptions): Promise<Cask>

@@ -1,11 +1,11 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { inspect } from 'node:util'
-import { attachCask, CaskError, openCask, useCaskAuthState } from 'baileys-cask'
+import { attachCask, CaskError, exportMultiFile, importMultiFile, openCask, useCaskAuthState } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
-import { newPath } from './helpers/folders.mjs'
+import { newPath, tempFolder } from './helpers/folders.mjs'
 import { startChild } from './helpers/remote.mjs'
 
 const require = createRequire(import.meta.url)
@@ -66,6 +66,13 @@ const WAYS = {
     async t => (await open(t)).account().keys.set({ session: { a: NaN } }), async () => openCask({ path: import.meta.filename ?? new URL(import.meta.url).pathname }),
     async t => (await open(t)).account('n'.repeat(1_000)), async t => { const cask = await open(t); return cask.account().keys.transaction(() => cask.close()) },
     async t => { const account = (await open(t)).account(); return account.keys.transaction(() => account.drop()) },
+    async t => importMultiFile(newPath(t), (await open(t)).account()), async t => importMultiFile('folder', await open(t)),
+    async t => {
+      const account = (await open(t)).account()
+      await account.saveCreds({})
+      await account.keys.set({ session: { 'a/b': 1, a__b: 1 } })
+      return exportMultiFile(account, newPath(t))
+    },
   ],
   ERR_CASK_CLOSED: [async () => { const cask = await openCask(); await cask.close(); return cask.accounts() }, async () => attachCask('nothing is open here')],
   ERR_CASK_LOCKED: [async t => {
@@ -105,11 +112,17 @@ const WAYS = {
     const cask = await open(t)
     await cask.account().keys.set({ session: { a: 1 } })
     return useCaskAuthState(cask)
-  }],
+  }, async t => exportMultiFile((await open(t)).account(), newPath(t))],
   ERR_CASK_DROPPED: [async t => {
     const account = (await open(t)).account()
     await account.drop()
     return account.keys.get('session', ['a'])
+  }],
+  ERR_CASK_ABORTED: [async t => importMultiFile('folder', (await open(t)).account(), { signal: AbortSignal.abort('why') })],
+  ERR_CASK_CORRUPT: [async t => {
+    const folder = tempFolder(t)
+    writeFileSync(`${folder}/creds.json`, '')
+    return await useCaskAuthState(newPath(t), { importFrom: folder })
   }],
   ERR_CASK_IO: [t => openCask({ path: newPath(t, 'x'.repeat(300)) })],
 }

@@ -12,7 +12,7 @@ import {
 } from 'baileys'
 import * as baileys from 'baileys'
 import {
-  importKeys, importMultiFile, openCask, useCaskAuthState, type ImportResult, type AppStateSyncKey, type AuthCreds, type AuthCredsLike, type AuthState, type FamilyMap, type KeyStore, type Logger, type Transaction,
+  exportMultiFile, importKeys, importMultiFile, openCask, useCaskAuthState, type ExportResult, type ImportResult, type AppStateSyncKey, type AuthCreds, type AuthCredsLike, type AuthState, type FamilyMap, type KeyStore, type Logger, type Transaction,
 } from 'baileys-cask'
 
 declare const keys: KeyStore
@@ -107,6 +107,9 @@ export const isInside: boolean = keys.isInTransaction() && tx.isInTransaction()
   await importKeys(multiFile.state.keys, cask.account(), { creds: multiFile.state.creds, names: new Set(['session-a']), ids: { session: ['a'] } })
   await importKeys(cask.account('a').keys, cask.account(), { creds: auth.state.creds })
   await importKeys({ list: async function* (family: string) { yield [family, 1] as const } }, cask.account())
+  const exported: ExportResult = await exportMultiFile(cask.account(), 'folder', { replace: true, signal: stop.signal })
+  const of: { [family: string]: number } = exported.records
+  void of
   await useCaskAuthState('folder', { importFrom: 'auth_info_baileys' })
   await useCaskAuthState(cask, { importFrom: 'auth_info_baileys' })
   // @ts-expect-error -- the folder comes first
@@ -119,6 +122,8 @@ export const isInside: boolean = keys.isInTransaction() && tx.isInTransaction()
   await importKeys('folder', cask.account())
   // @ts-expect-error -- names are many
   await importKeys(multiFile.state.keys, cask.account(), { names: 5 })
+  // @ts-expect-error -- the account comes first
+  await exportMultiFile('folder', cask.account())
   // @ts-expect-error -- a path
   await useCaskAuthState('folder', { importFrom: cask })
 }

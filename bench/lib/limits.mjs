@@ -1,5 +1,6 @@
 import { closeSync, fdatasyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { readFiles } from './auth-folder.mjs'
 import { awaitWith } from './await-limits.mjs'
 import { sessions } from './data.mjs'
 import { messageBetweenThreads } from './message-limit.mjs'
@@ -92,5 +93,6 @@ export const limits = {
   'json-decode': { label: '[limit] JSON.parse', open: jsonDecode },
   await: { label: '[limit] await', open: awaitWith(0) },
   'await-storage': { label: '[limit] await, one AsyncLocalStorage', open: awaitWith(1) },
+  'read-files': { label: '[limit] readFile, 16 in flight', open: readFiles },
   message: { label: '[limit] message to another thread', open: messageBetweenThreads }
 }

@@ -8,6 +8,7 @@ import getBuffer from './get-buffer.mjs'
 import getSession from './get-session.mjs'
 import handOver from './hand-over.mjs'
 import hotCommits from './hot-commits.mjs'
+import importFolder from './import-folder.mjs'
 import lidMappings from './lid-mappings.mjs'
 import limits from './limits.mjs'
 import ltHashGet from './lt-hash-get.mjs'
@@ -44,5 +45,5 @@ export const rows = [
   limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, setBufferPower,
   setBufferPower64, setBufferPower256, transaction, transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
   messages, messagesWithCask, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, threads, handOver,
-  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear
+  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear, importFolder
 ]

@@ -1,0 +1,82 @@
+//! One account's records behind one lock.
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Found;
+use super::hasher::KeyHasher;
+use super::location::Location;
+use super::records::Records;
+
+/// One account's records behind one lock, so that a batch is seen whole or not at all.
+#[derive(Debug, Default)]
+pub struct AccountIndex {
+    pub(super) hasher: KeyHasher,
+    records: RwLock<Records>,
+}
+
+impl AccountIndex {
+    fn read(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is under the keys, all as of one instant.
+    pub fn find_all(&self, keys: &[&[u8]], out: &mut Vec<Option<Found>>) {
+        let records = self.read();
+        out.extend(keys.iter().map(|key| find(&records, self.hasher.hash(key), key)));
+    }
+
+    /// What there is under one key.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<Found> {
+        let hash = self.hasher.hash(key);
+        find(&self.read(), hash, key)
+    }
+
+    /// Calls `sink` with every key that starts with `prefix`.
+    pub fn keys(&self, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) {
+        self.read().iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix)).for_each(sink);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().len() == 0
+    }
+
+    /// Panics where what is counted is not what is there, or where more memory is held than is promised.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        self.read().check(&self.hasher);
+    }
+
+    /// Whether somebody reads or changes the records.
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.records.try_write().is_err()
+    }
+}
+
+#[inline]
+fn find(records: &Records, hash: u64, key: &[u8]) -> Option<Found> {
+    records.find(hash, key).map(|location| Found { hash, location })
+}
+
+/// Records that no one can reach any more; freeing many of them takes a while.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Unreachable(pub(super) Vec<Records>);
+
+impl Unreachable {
+    /// How many records are to be freed.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.0.iter().map(Records::len).sum()
+    }
+
+    pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
+        self.0.iter().flat_map(Records::iter).map(|(_, location)| location)
+    }
+}

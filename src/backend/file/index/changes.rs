@@ -1,0 +1,81 @@
+//! Changes of one account's records that are seen together.
+
+use std::sync::RwLockWriteGuard;
+
+use super::account::{AccountIndex, Unreachable};
+use super::hasher::KeyHasher;
+use super::location::Location;
+use super::records::Records;
+use crate::backend::file::usage::BatchUsage;
+use crate::record::CREDS_KEY;
+
+/// Changes of one account's records. Nobody reads the account while this lives, so all of them are seen at once.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    hasher: &'a KeyHasher,
+    records: RwLockWriteGuard<'a, Records>,
+    usage: BatchUsage<'a>,
+    unreachable: Unreachable,
+}
+
+/// What putting a record came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Put {
+    /// Hash of its key.
+    pub hash: u64,
+    /// Whether there was one before.
+    pub replaces: bool,
+}
+
+impl<'a> Changes<'a> {
+    #[inline]
+    pub(super) fn new(account: &'a AccountIndex, usage: BatchUsage<'a>) -> Self {
+        Self { hasher: &account.hasher, records: account.write(), usage, unreachable: Unreachable::default() }
+    }
+
+    /// Makes room for so many records in all, which then do not move on their way in. A count that is too high costs memory until
+    /// records are deleted, one that is too low costs time.
+    pub fn reserve(&mut self, records: usize) {
+        self.records.reserve(self.hasher, records);
+    }
+
+    /// There is a record, new or changed.
+    #[inline]
+    pub fn put(&mut self, key: &[u8], location: Location) -> Put {
+        let hash = self.hasher.hash(key);
+        let before = self.records.put(self.hasher, hash, key, location);
+        self.usage.added(location);
+        if let Some(before) = before {
+            self.usage.died(before);
+        }
+        Put { hash, replaces: before.is_some() }
+    }
+
+    /// There is a delete that takes so many bytes of the log; gives the hash of the record that was there.
+    pub fn delete(&mut self, key: &[u8], size: u64) -> Option<u64> {
+        self.usage.tombstone(size);
+        let hash = self.hasher.hash(key);
+        self.usage.died(self.records.remove(self.hasher, hash, key)?);
+        Some(hash)
+    }
+
+    /// There is a clear, which leaves the creds, or a drop, which does not. It takes so many bytes of the log.
+    pub fn clear(&mut self, size: u64, leaves_creds: bool) {
+        self.usage.tombstone(size);
+        let hash = self.hasher.hash(CREDS_KEY);
+        let creds = self.records.remove(self.hasher, hash, CREDS_KEY);
+        self.unreachable.0.push(std::mem::take(&mut *self.records));
+        match creds {
+            Some(creds) if leaves_creds => {
+                self.records.put(self.hasher, hash, CREDS_KEY, creds);
+            }
+            Some(creds) => self.usage.died(creds),
+            None => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn finish(self) -> Unreachable {
+        self.unreachable
+    }
+}

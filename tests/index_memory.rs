@@ -1,0 +1,228 @@
+//! How much memory the index takes, counted by the allocator. Prints what it has counted: `-- --nocapture`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use baileys_cask::backend::file::index::{Index, Location, ShortSize};
+use baileys_cask::codec::frame;
+use baileys_cask::record::Op;
+
+/// Counts what the thread that runs a test has allocated and not freed, and the largest single allocation.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(change: isize, size: usize) {
+    let _ = HELD.try_with(|held| held.set(held.get() + change));
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+}
+
+// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize, layout.size());
+        // SAFETY: the caller keeps the contract of this very call.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize), 0);
+        // SAFETY: the caller keeps the contract of this very call.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize, size);
+        // SAFETY: the caller keeps the contract of this very call.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn held() -> isize {
+    HELD.get()
+}
+
+/// Key of a session with a LID.
+fn key(n: usize) -> Vec<u8> {
+    format!("\x02{}_1.{}", 100_000_000_000_000 + n * 7919, n % 5).into_bytes()
+}
+
+const KEY_BYTES: f64 = 20.0;
+
+fn at(n: usize) -> Location {
+    Location { segment: 1, chunk: n as u32, chunk_len: 90, op: 8, size: ShortSize::of(100) }
+}
+
+/// Puts or deletes records, each in a batch of its own or many in one.
+fn publish(index: &Index, account: &str, ops: &[Op<'_>]) {
+    let mut packed = Vec::new();
+    ops.iter().for_each(|op| op.pack(&mut packed));
+    let mut bytes = Vec::new();
+    assert!(frame::encode_batch(&mut bytes, account, &packed));
+    frame::finish(&mut bytes, 1, 0, &[7; 16], 256);
+    index.free(&index.publish(&bytes, 1, 256, None));
+}
+
+fn put(index: &Index, account: &str, numbers: impl Iterator<Item = usize>) {
+    let keys: Vec<Vec<u8>> = numbers.map(key).collect();
+    for keys in keys.chunks(500) {
+        let ops: Vec<Op<'_>> = keys.iter().map(|key| Op::Put { key, value: b"" }).collect();
+        publish(index, account, &ops);
+    }
+}
+
+fn delete(index: &Index, account: &str, numbers: impl Iterator<Item = usize>) {
+    let keys: Vec<Vec<u8>> = numbers.map(key).collect();
+    for keys in keys.chunks(500) {
+        let ops: Vec<Op<'_>> = keys.iter().map(|key| Op::Delete { key }).collect();
+        publish(index, account, &ops);
+    }
+}
+
+/// Every record is found, and nothing else.
+fn assert_has(index: &Index, account: &str, there: impl Iterator<Item = usize>, absent: impl Iterator<Item = usize>) {
+    let account = index.account(account).unwrap();
+    there.for_each(|n| assert!(account.find(&key(n)).is_some(), "{n} is missing"));
+    absent.for_each(|n| assert!(account.find(&key(n)).is_none(), "{n} is there"));
+}
+
+#[test]
+fn a_million_records_take_at_most_48_bytes_each_beside_their_keys() {
+    const STEP: usize = 2_000;
+    let index = Index::default();
+    let before = held();
+    LARGEST.set(0);
+    let (mut worst, mut worst_at) = (0.0_f64, 0);
+    for from in (0..1_000_000).step_by(STEP) {
+        // What the batches themselves take is freed before anything is counted.
+        put(&index, "default", from..from + STEP);
+        let records = from + STEP;
+        let each = (held() - before) as f64 / records as f64 - KEY_BYTES;
+        if records >= 100_000 && each > worst {
+            (worst, worst_at) = (each, records);
+        }
+    }
+    let each = (held() - before) as f64 / 1e6 - KEY_BYTES;
+    println!("a million records: {each:.1} bytes each beside the key; {worst:.1} at most, with {worst_at} records");
+    assert!(worst <= 48.0, "{worst:.1} bytes each with {worst_at} records");
+    // Nothing that holds many records is one piece of memory, which would have to be copied as a whole to grow.
+    println!("largest allocation {} bytes", LARGEST.get());
+    assert!(LARGEST.get() <= 256 << 10, "{} bytes at once", LARGEST.get());
+    assert_has(&index, "default", (0..1_000_000).step_by(997), 1_000_000..1_001_000);
+}
+
+#[test]
+fn memory_comes_back_after_deletes_and_is_bounded_while_records_come_and_go() {
+    const RECORDS: usize = 200_000;
+    let index = Index::default();
+    let before = held();
+    let each = |records: usize| (held() - before) as f64 / records as f64 - KEY_BYTES;
+    put(&index, "default", 0..RECORDS);
+    // Of every ten records nine come and go, in many rounds.
+    let mut worst = 0.0_f64;
+    for round in 0..20 {
+        let (gone, new) = (round * RECORDS / 10, RECORDS + round * RECORDS / 10);
+        for step in (0..RECORDS / 10).step_by(2_000) {
+            delete(&index, "default", gone + step..gone + step + 2_000);
+            put(&index, "default", new + step..new + step + 2_000);
+            worst = worst.max(each(RECORDS));
+        }
+    }
+    println!("records that come and go: {worst:.1} bytes each beside the key at most");
+    assert!(worst <= 64.0, "{worst:.1}");
+    let first = 2 * RECORDS;
+    assert_has(&index, "default", (first..first + RECORDS).step_by(97), (0..first).step_by(997));
+    // All but one in a hundred, in no particular order.
+    for rest in 1..100 {
+        delete(&index, "default", (first + rest..first + RECORDS).step_by(100));
+    }
+    let left = RECORDS / 100;
+    println!("after deletes: {:.1} bytes for each of {left} beside the key", each(left));
+    assert!(each(left) <= 64.0, "{:.1}", each(left));
+    assert_has(&index, "default", (first..first + RECORDS).step_by(100), (first + 1..first + RECORDS).step_by(100));
+    delete(&index, "default", (first..first + RECORDS).step_by(100));
+    println!("after the last delete: {} bytes", held() - before);
+    assert!(held() - before < 1_000, "{}", held() - before);
+}
+
+#[test]
+fn memory_comes_back_after_a_clear() {
+    let index = Index::default();
+    let before = held();
+    put(&index, "default", 0..100_000);
+    publish(&index, "default", &[Op::Put { key: &[255], value: b"creds" }]);
+    publish(&index, "default", &[Op::Clear]);
+    println!("after a clear: {} bytes", held() - before);
+    assert!(held() - before < 1_000, "{}", held() - before);
+    assert!(index.has("default", &[255]));
+    assert_has(&index, "default", std::iter::empty(), (0..100_000).step_by(97));
+}
+
+#[test]
+fn small_accounts_are_small() {
+    const ACCOUNTS: usize = 3_000;
+    // With the account's name and its place in the table of accounts. What a table of whole records would take, with keys of up to 22
+    // bytes beside their places, is 299, 299, 463, 463, 791, 2759 and, nearly full at that number, 5383.
+    for (records, most) in [(1, 200), (3, 280), (5, 360), (7, 460), (10, 760), (30, 1_800), (100, 5_700)] {
+        let index = Index::default();
+        let before = held();
+        for n in 0..ACCOUNTS {
+            put(&index, &format!("account-{n:05}"), 0..records);
+        }
+        let each = (held() - before) as usize / ACCOUNTS;
+        println!("an account of {records:3} records: {each} bytes");
+        assert!(each <= most, "{each} bytes with {records} records");
+    }
+}
+
+#[test]
+fn a_bulk_load_takes_little_more_memory_than_batches_do() {
+    const RECORDS: usize = 300_000;
+    let keys: Vec<Vec<u8>> = (0..RECORDS).map(key).collect();
+    let index = Index::default();
+    let before = held();
+    let unreachable = index.change("default", 1, |changes| {
+        changes.reserve(RECORDS);
+        keys.iter().enumerate().for_each(|(n, key)| assert!(!changes.put(key, at(n)).replaces));
+    });
+    assert_eq!(unreachable.records(), 0);
+    let each = (held() - before) as f64 / RECORDS as f64 - KEY_BYTES;
+    println!("bulk load: {each:.1} bytes each beside the key");
+    assert!(each <= 48.0, "{each:.1}");
+    let account = index.account("default").unwrap();
+    for (n, key) in keys.iter().enumerate().step_by(101) {
+        assert_eq!(account.find(key).unwrap().location, at(n));
+    }
+    assert_eq!(index.usage.needed(1).live, RECORDS as u64 * 100);
+}
+
+#[test]
+fn keys_of_the_greatest_length_do_not_fill_one_shard() {
+    let index = Index::default();
+    let before = held();
+    LARGEST.set(0);
+    let keys: Vec<Vec<u8>> = (0..2_000).map(|n| format!("\x02{n:04}{}", "x".repeat(4092)).into_bytes()).collect();
+    let (made, largest) = (held(), LARGEST.replace(0));
+    for key in &keys {
+        publish(&index, "default", &[Op::Put { key, value: b"" }]);
+    }
+    let bytes: usize = keys.iter().map(Vec::len).sum();
+    let each = (held() - made) as f64 / bytes as f64;
+    println!(
+        "keys of 4 KB: {each:.2} bytes a byte, largest allocation {} ({largest} before, {} held)",
+        LARGEST.get(),
+        made - before
+    );
+    assert!(each <= 1.5, "{each:.2}");
+    assert!(LARGEST.get() <= 512 << 10, "{} bytes at once", LARGEST.get());
+    let account = index.account("default").unwrap();
+    assert!(keys.iter().all(|key| account.find(key).is_some()));
+}

@@ -58,7 +58,7 @@ fn key(n: usize) -> Vec<u8> {
 const KEY_BYTES: f64 = 20.0;
 
 fn at(n: usize) -> Location {
-    Location { segment: 1, chunk: n as u32, chunk_len: 90, op: 8, size: ShortSize::of(100) }
+    Location::new(1, n as u32, 90, 8, ShortSize::of(100))
 }
 
 /// Puts or deletes records, each in a batch of its own or many in one.

@@ -216,7 +216,7 @@ mod tests {
     const NEW: Found = found(1000);
 
     const fn found(chunk: u32) -> Found {
-        Found { hash: 7, location: Location { segment: 1, chunk, chunk_len: 1, op: 0, size: ShortSize::of(9) } }
+        Found { hash: 7, location: Location::new(1, chunk, 1, 0, ShortSize::of(9)) }
     }
 
     #[test]

@@ -83,8 +83,8 @@ impl<'a> Survivors<'a> {
     fn push(&mut self, op: Op<'a>, at: Location) {
         match op {
             Op::Put { key, .. } => {
-                let Location { chunk, chunk_len, op, .. } = at;
-                self.push_keyed(key, HintOp::Put { key, chunk, chunk_len, op: u32::from(op), size: at.size() });
+                let (chunk, chunk_len, op) = (at.chunk(), at.chunk_len(), u32::from(at.op()));
+                self.push_keyed(key, HintOp::Put { key, chunk, chunk_len, op, size: at.size() });
             }
             Op::Delete { key } => self.push_keyed(key, HintOp::Delete { key, size: at.size() }),
             Op::Clear => {
@@ -186,13 +186,8 @@ mod tests {
     fn survivors(ops: &[Op<'_>]) -> Vec<String> {
         let mut survivors = Survivors::default();
         for (position, op) in ops.iter().enumerate() {
-            let at = Location {
-                segment: 1,
-                chunk: position as u32,
-                chunk_len: 1,
-                op: 0,
-                size: super::super::index::ShortSize::of(FRAME_HEADER_BYTES as u64),
-            };
+            let size = super::super::index::ShortSize::of(FRAME_HEADER_BYTES as u64);
+            let at = Location::new(1, position as u32, 1, 0, size);
             survivors.push(*op, at);
         }
         let show = |op: &HintOp<'_>| match op {

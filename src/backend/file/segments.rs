@@ -172,21 +172,21 @@ impl Segments {
     /// # Errors
     /// `Io` where it cannot be read, `Corrupt` where what is there is not what was written.
     pub fn read<'m>(&self, account: &str, key: &[u8], at: Location, wait: Wait, memo: &'m mut ChunkMemo) -> Result<Read<'m>> {
-        let place = (at.segment, at.chunk);
+        let place = (at.segment(), at.chunk());
         if memo.place != Some(place) {
             memo.place = None;
-            let Some((salt, file)) = self.open_if_there(at.segment)? else { return Ok(Read::Gone) };
+            let Some((salt, file)) = self.open_if_there(at.segment())? else { return Ok(Read::Gone) };
             if !self.fill(&*file, at, wait, &mut memo.bytes)? {
                 return Ok(Read::WouldWait);
             }
-            if read_chunk(&memo.bytes, &salt, u64::from(at.chunk)).is_none() {
+            if read_chunk(&memo.bytes, &salt, u64::from(at.chunk())).is_none() {
                 return Err(self.damaged(at, "the check of a chunk does not match"));
             }
             memo.place = Some(place);
         }
         // The chunk has passed its check, either just now or for an earlier value of the same call.
         let body = body_of_checked(&memo.bytes);
-        match body.and_then(|body| (body.account == account).then(|| body.op_at(usize::from(at.op)))?) {
+        match body.and_then(|body| (body.account == account).then(|| body.op_at(usize::from(at.op())))?) {
             Some(Op::Put { key: found, value }) if found == key => Ok(Read::Value(value)),
             _ => Err(self.damaged(at, "another record stands in the place of the one looked up")),
         }
@@ -194,10 +194,10 @@ impl Segments {
 
     fn fill(&self, file: &dyn FsFile, at: Location, wait: Wait, bytes: &mut Vec<u8>) -> Result<bool> {
         bytes.clear();
-        bytes.resize(at.chunk_len as usize, 0);
+        bytes.resize(at.chunk_len() as usize, 0);
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let offset = u64::from(at.chunk) + filled as u64;
+            let offset = u64::from(at.chunk()) + filled as u64;
             let outcome = match wait {
                 Wait::Allowed => file.read_at(rest, offset).map(Some),
                 Wait::Refused => file.read_at_once(rest, offset),
@@ -207,13 +207,13 @@ impl Segments {
                 Ok(Some(0)) => return Err(self.damaged(at, "the file is shorter than it was")),
                 Ok(Some(count)) => filled += count,
                 Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(Error::io("read", &self.path(at.segment), &cause)),
+                Err(cause) => return Err(Error::io("read", &self.path(at.segment()), &cause)),
             }
         }
         Ok(true)
     }
 
     fn damaged(&self, at: Location, what: &str) -> Error {
-        Error::corrupt(&self.path(at.segment), u64::from(at.chunk), what)
+        Error::corrupt(&self.path(at.segment()), u64::from(at.chunk()), what)
     }
 }

@@ -82,7 +82,7 @@ impl Usage {
 }
 
 fn subtract(table: &Table, location: Location) {
-    if let Some(counters) = table.get(&location.segment) {
+    if let Some(counters) = table.get(&location.segment()) {
         counters.live.fetch_sub(location.size(), Ordering::Relaxed);
     }
 }
@@ -108,7 +108,7 @@ impl BatchUsage<'_> {
 
     /// The index no longer has this record.
     pub fn died(&self, location: Location) {
-        if location.segment == self.segment {
+        if location.segment() == self.segment {
             self.own.live.fetch_sub(location.size(), Ordering::Relaxed);
         } else {
             subtract(&self.table, location);

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn place(chunk: u32) -> Location {
-        Location { segment: 1, chunk, chunk_len: 2, op: 3, size: ShortSize::of(4) }
+        Location::new(1, chunk, 2, 3, ShortSize::of(4))
     }
 
     #[test]

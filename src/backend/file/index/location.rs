@@ -4,46 +4,67 @@
 pub(super) const LOCATION_BYTES: usize = 16;
 
 /// Place of an operation in the log. No two operations ever have the same.
+///
+/// It is kept as it lies in an arena, little-endian, so that it is copied and compared as one piece: segment, offset and length of the
+/// chunk (4 bytes each), offset in the chunk's body, size (2 each).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Location {
-    /// Number of the segment.
-    pub segment: u32,
-    /// Offset of the chunk in the segment.
-    pub chunk: u32,
-    /// Length of the chunk.
-    pub chunk_len: u32,
-    /// Offset of the operation in the chunk's body.
-    pub op: u16,
-    /// Bytes of the log that the operation takes, in short.
-    pub size: ShortSize,
-}
+pub struct Location([u8; LOCATION_BYTES]);
 
 impl Location {
+    /// An operation at `op` in the body of the chunk at `chunk`, that has `chunk_len` bytes, of a segment.
+    #[must_use]
+    pub const fn new(segment: u32, chunk: u32, chunk_len: u32, op: u16, size: ShortSize) -> Self {
+        let low = segment as u64 | (chunk as u64) << 32;
+        let high = chunk_len as u64 | (op as u64) << 32 | (size.0 as u64) << 48;
+        Self((low as u128 | (high as u128) << 64).to_le_bytes())
+    }
+
+    const fn low(self) -> u64 {
+        u128::from_le_bytes(self.0) as u64
+    }
+
+    const fn high(self) -> u64 {
+        (u128::from_le_bytes(self.0) >> 64) as u64
+    }
+
+    /// Number of the segment.
+    #[must_use]
+    pub const fn segment(self) -> u32 {
+        self.low() as u32
+    }
+
+    /// Offset of the chunk in the segment.
+    #[must_use]
+    pub const fn chunk(self) -> u32 {
+        (self.low() >> 32) as u32
+    }
+
+    /// Length of the chunk.
+    #[must_use]
+    pub const fn chunk_len(self) -> u32 {
+        self.high() as u32
+    }
+
+    /// Offset of the operation in the chunk's body.
+    #[must_use]
+    pub const fn op(self) -> u16 {
+        (self.high() >> 32) as u16
+    }
+
     /// Bytes of the log that the operation takes.
     #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size.bytes()
+    pub const fn size(self) -> u64 {
+        ShortSize((self.high() >> 48) as u16).bytes()
     }
 
-    /// Its fixed form.
+    /// Its bytes.
     pub(super) const fn to_bytes(self) -> [u8; LOCATION_BYTES] {
-        // As one number, which is written at once.
-        let high = self.chunk_len as u64 | (self.op as u64) << 32 | (self.size.0 as u64) << 48;
-        let low = self.segment as u64 | (self.chunk as u64) << 32;
-        (low as u128 | (high as u128) << 64).to_le_bytes()
+        self.0
     }
 
-    /// What [`Self::to_bytes`] has made.
+    /// What [`Self::to_bytes`] has given.
     pub(super) const fn from_bytes(bytes: [u8; LOCATION_BYTES]) -> Self {
-        let both = u128::from_le_bytes(bytes);
-        let (low, high) = (both as u64, (both >> 64) as u64);
-        Self {
-            segment: low as u32,
-            chunk: (low >> 32) as u32,
-            chunk_len: high as u32,
-            op: (high >> 32) as u16,
-            size: ShortSize((high >> 48) as u16),
-        }
+        Self(bytes)
     }
 }
 
@@ -90,9 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn a_location_comes_back_from_its_fixed_form() {
-        let size = ShortSize::of(0x0bcd);
-        let location = Location { segment: 0x0123_4567, chunk: 0x89ab_cdef, chunk_len: 0x1032_5476, op: 0x98ba, size };
-        assert_eq!(Location::from_bytes(location.to_bytes()), location);
+    fn a_location_says_what_it_was_made_of() {
+        let at = Location::new(0x0123_4567, 0x89ab_cdef, 0x1032_5476, 0x98ba, ShortSize::of(0x0bcd));
+        assert_eq!((at.segment(), at.chunk(), at.chunk_len()), (0x0123_4567, 0x89ab_cdef, 0x1032_5476));
+        assert_eq!((at.op(), at.size()), (0x98ba, 0x0bcd));
     }
 }

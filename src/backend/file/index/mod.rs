@@ -122,7 +122,7 @@ impl Index {
     /// use baileys_cask::backend::file::index::{Index, Location, ShortSize};
     ///
     /// let index = Index::default();
-    /// let at = |chunk| Location { segment: 7, chunk, chunk_len: 90, op: 8, size: ShortSize::of(122) };
+    /// let at = |chunk| Location::new(7, chunk, 90, 8, ShortSize::of(122));
     /// let unreachable = index.change("default", 7, |changes| {
     ///     changes.reserve(2);
     ///     changes.put(b"\x02alice", at(256));
@@ -148,8 +148,7 @@ impl Index {
             for op in group.ops().flatten() {
                 match op {
                     HintOp::Put { key, chunk, chunk_len, op, size } => {
-                        let size = ShortSize::of(size);
-                        changes.put(key, Location { segment, chunk, chunk_len, op: op as u16, size });
+                        changes.put(key, Location::new(segment, chunk, chunk_len, op as u16, ShortSize::of(size)));
                     }
                     HintOp::Delete { key, size } => {
                         changes.delete(key, size);

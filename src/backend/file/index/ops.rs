@@ -34,13 +34,13 @@ impl OpPlaces {
         self.around += chunk.len - chunk.body.ops.len();
         while let Some(Ok(op)) = ops.next() {
             let size = (ops.position() - at + std::mem::take(&mut self.around)) as u64;
-            let location = Location {
-                segment: self.segment,
-                chunk: (self.offset + chunk.at as u64) as u32,
-                chunk_len: chunk.len as u32,
-                op: (chunk.body.ops_at + at) as u16,
-                size: ShortSize::of(size),
-            };
+            let location = Location::new(
+                self.segment,
+                (self.offset + chunk.at as u64) as u32,
+                chunk.len as u32,
+                (chunk.body.ops_at + at) as u16,
+                ShortSize::of(size),
+            );
             at = ops.position();
             visit(op, location);
         }

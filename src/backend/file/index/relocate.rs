@@ -41,7 +41,7 @@ impl Index {
             let mut records = account.write();
             for (hash, key, location) in &copies {
                 // None of these segments takes a record any more, so a record that is in one of them is the one that was copied.
-                let is_copied = |at: Location| from.contains(&at.segment).then_some(*location);
+                let is_copied = |at: Location| from.contains(&at.segment()).then_some(*location);
                 if let Some(before) = records.replace(*hash, key, is_copied) {
                     cache.relocate(Found { hash: *hash, location: before }, *location);
                     usage.added(*location);

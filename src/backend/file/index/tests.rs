@@ -199,7 +199,7 @@ impl World {
         }
         assert_eq!(self.index.accounts(), if self.model.is_empty() { vec![] } else { vec![ACCOUNT.to_owned()] });
         for segment in 1..=self.segment {
-            let live: u64 = self.model.values().filter(|at| at.segment == segment).map(Location::size).sum();
+            let live: u64 = self.model.values().filter(|at| at.segment() == segment).map(|at| at.size()).sum();
             let tombstones = self.tombstones.get(&segment).copied().unwrap_or(0);
             assert_eq!(self.index.usage.needed(segment), Needed { live, tombstones }, "segment {segment}");
         }
@@ -246,7 +246,7 @@ fn a_batch_is_relocated_with_the_lock_free_between_its_chunks() {
     });
     index.relocate_chunks(&account, chunks, OpPlaces::new(2, 512), &[1], &cache);
     assert!(seen > 5, "{seen} chunks");
-    assert!(keys.iter().all(|key| account.find(key).unwrap().location.segment == 2));
+    assert!(keys.iter().all(|key| account.find(key).unwrap().location.segment() == 2));
 }
 
 #[test]

@@ -154,6 +154,17 @@ fn memory_comes_back_after_deletes_and_is_bounded_while_records_come_and_go() {
 }
 
 #[test]
+fn memory_comes_back_after_deletes_in_an_account_of_one_shard() {
+    let index = Index::default();
+    let before = held();
+    put(&index, "default", 0..1_500);
+    delete(&index, "default", 20..1_500);
+    println!("20 of 1500 records are left: {} bytes", held() - before);
+    assert!(held() - before < 3_000, "{}", held() - before);
+    assert_has(&index, "default", 0..20, 20..1_500);
+}
+
+#[test]
 fn memory_comes_back_after_a_clear() {
     let index = Index::default();
     let before = held();

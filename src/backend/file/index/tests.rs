@@ -277,3 +277,16 @@ fn a_batch_is_seen_whole_while_shards_are_split_and_merged() {
         }
     });
 }
+
+#[test]
+fn a_record_that_was_written_anew_is_not_found_in_the_copy_of_the_old_one() {
+    let index = Index::default();
+    let cache = ValueCache::new(Some(0));
+    let bytes = frame_of(ACCOUNT, &[Op::Put { key: b"\x02a", value: b"" }, Op::Put { key: b"\x02b", value: b"" }]);
+    let _ = index.publish(&bytes, 1, 256, None);
+    let _ = index.publish(&frame_of(ACCOUNT, &[Op::Put { key: b"\x02a", value: b"" }]), 3, 256, None);
+    index.relocate(&bytes, 2, 256, &[1], &cache);
+    let account = index.account(ACCOUNT).unwrap();
+    let segments = [b"\x02a", b"\x02b"].map(|key| account.find(key).unwrap().location.segment());
+    assert_eq!(segments, [3, 2]);
+}

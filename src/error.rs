@@ -229,6 +229,15 @@ impl Error {
         })
     }
 
+    /// A text among the facts.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.facts.iter().find_map(|(name, fact)| match fact {
+            Fact::Text(text) if *name == key => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether the operating system failed to bring something to disk: then what is there is uncertain.
     #[must_use]
     pub fn is_failed_sync(&self) -> bool {
@@ -238,10 +247,7 @@ impl Error {
     /// The call that the operating system refused.
     #[must_use]
     pub fn syscall(&self) -> Option<&str> {
-        self.facts.iter().find_map(|(name, fact)| match fact {
-            Fact::Text(call) if *name == "syscall" => Some(call.as_str()),
-            _ => None,
-        })
+        self.text("syscall")
     }
 
     /// What the operating system said, where it was asked.

@@ -223,6 +223,13 @@ pub fn read_chunk<'a>(bytes: &'a [u8], salt: &Salt, offset: u64) -> Option<(Body
     Some((Body::parse(bytes.get(CHUNK_PREFIX_BYTES..check_at)?)?, check_at + 8))
 }
 
+/// Whether the bytes look like the start of a chunk, which is quicker to tell than whether they are.
+#[must_use]
+pub fn plausible_chunk(bytes: &[u8]) -> bool {
+    let has_zeros = bytes.get(4..CHUNK_PREFIX_BYTES) == Some(&[0; 4]);
+    has_zeros && body_of_checked(bytes).is_some_and(|body| !OpReader::new(body.ops).any(|op| op.is_err()))
+}
+
 /// The body of a chunk that has been checked before.
 #[must_use]
 pub fn body_of_checked(chunk: &[u8]) -> Option<Body<'_>> {

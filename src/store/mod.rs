@@ -8,6 +8,7 @@ mod naming;
 mod plain;
 pub mod registry;
 mod transaction;
+pub mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -83,6 +83,7 @@ fn slots() -> &'static Mutex<HashMap<Key, Slot>> {
 #[derive(Debug)]
 pub struct StoreHandle {
     store: Arc<Store>,
+    file: Option<Arc<FileBackend>>,
     slot: Slot,
     key: Option<Key>,
     /// What opening the store had to cut off.
@@ -103,7 +104,8 @@ pub fn open(request: &OpenRequest) -> Result<StoreHandle> {
     match &request.place {
         Place::Private => {
             let store = Arc::new(Store::new(None, Arc::new(MemoryBackend::default())));
-            Ok(StoreHandle { store, slot: Slot::default(), key: None, report: RecoveryReport::default(), warnings: Vec::new() })
+            let (slot, report) = (Slot::default(), RecoveryReport::default());
+            Ok(StoreHandle { store, file: None, slot, key: None, report, warnings: Vec::new() })
         }
         Place::Named(name) => {
             let key = Key::Named(name.clone());
@@ -164,10 +166,10 @@ fn share_or(
         check_same_options(open, request)?;
         open.handles += 1;
         let report = open.file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
-        let store = Arc::clone(&open.store);
+        let (store, file) = (Arc::clone(&open.store), open.file.clone());
         drop(guard);
         drop(turn);
-        return Ok(StoreHandle { store, slot, key: Some(key.clone()), report, warnings });
+        return Ok(StoreHandle { store, file, slot, key: Some(key.clone()), report, warnings });
     }
     drop(guard);
     let (store, file) = match open() {
@@ -179,9 +181,9 @@ fn share_or(
         }
     };
     let report = file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
-    *slot.open() = Some(Open { store: Arc::clone(&store), file, handles: 1 });
+    *slot.open() = Some(Open { store: Arc::clone(&store), file: file.clone(), handles: 1 });
     drop(turn);
-    Ok(StoreHandle { store, slot, key: Some(key.clone()), report, warnings })
+    Ok(StoreHandle { store, file, slot, key: Some(key.clone()), report, warnings })
 }
 
 fn check_same_options(open: &Open, request: &OpenRequest) -> Result<()> {
@@ -228,12 +230,26 @@ pub fn attach(place: &Place) -> Result<StoreHandle> {
     let open = guard.as_mut().ok_or_else(not_open)?;
     open.handles += 1;
     let report = open.file.as_ref().map_or_else(RecoveryReport::default, |file| *file.report());
-    let store = Arc::clone(&open.store);
+    let (store, file) = (Arc::clone(&open.store), open.file.clone());
     drop(guard);
-    Ok(StoreHandle { store, slot, key: Some(key), report, warnings: Vec::new() })
+    Ok(StoreHandle { store, file, slot, key: Some(key), report, warnings: Vec::new() })
+}
+
+/// Whether a folder is open in this process.
+#[must_use]
+pub fn is_open(path: &Path) -> bool {
+    let slot = |key| slots().lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+    let slot: Option<Slot> = Folder::key_at(path).map(Key::Folder).and_then(slot);
+    slot.is_some_and(|slot| slot.open().is_some())
 }
 
 impl StoreHandle {
+    /// The log in its folder; `None` in memory.
+    #[must_use]
+    pub const fn file(&self) -> Option<&Arc<FileBackend>> {
+        self.file.as_ref()
+    }
+
     /// The store.
     #[must_use]
     pub const fn store(&self) -> &Arc<Store> {

@@ -1,4 +1,4 @@
-//! A folder in memory that records every change and every sync, and fails where it is told to.
+//! A folder in memory that records every change and every sync, and fails where it is told to. Beside it there may be others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use baileys_cask::backend::file::fs::{Fs, FsFile};
+
+use super::drive::FOLDER;
 
 /// Names in the folder and the bytes behind them.
 pub type Image = BTreeMap<String, Vec<u8>>;
@@ -60,9 +62,30 @@ pub enum Event {
     Remove {
         name: String,
     },
+    /// A file has one more name.
+    Link {
+        file: FileId,
+        name: String,
+    },
     SyncFolder,
     /// The same for the names.
     SyncFolderFailed,
+    /// Another folder, whose files' names begin with its label whatever it is called.
+    CreateFolder {
+        name: String,
+        label: String,
+    },
+    RemoveFolder {
+        name: String,
+    },
+    RenameFolder {
+        from: String,
+        to: String,
+    },
+    /// Names in another folder; the empty label is that of the folder that they all are in.
+    SyncOther {
+        label: String,
+    },
     Note(Note),
 }
 
@@ -79,6 +102,9 @@ pub enum Kind {
     Rename,
     Remove,
     SyncFolder,
+    CreateFolder,
+    RemoveFolder,
+    Link,
 }
 
 /// One call of the file system, as a fault plan sees it.
@@ -116,6 +142,8 @@ type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
 struct State {
     names: BTreeMap<String, FileId>,
+    /// Labels of the other folders, by name.
+    folders: BTreeMap<String, String>,
     files: Vec<Vec<u8>>,
     events: Vec<Event>,
     calls: Vec<Call>,
@@ -155,6 +183,7 @@ impl Disk {
         let files = image.values().cloned().collect();
         let state = State {
             names,
+            folders: BTreeMap::new(),
             files,
             events: Vec::new(),
             calls: Vec::new(),
@@ -184,6 +213,14 @@ impl Disk {
                     state.names.insert(to.clone(), file);
                 }
                 Event::Remove { name } => drop(state.names.remove(name).unwrap()),
+                Event::Link { file, name } => drop(state.names.insert(name.clone(), *file)),
+                Event::CreateFolder { name, label } => drop(state.folders.insert(name.clone(), label.clone())),
+                Event::RemoveFolder { name } => drop(state.folders.remove(name).unwrap()),
+                Event::RenameFolder { from, to } => {
+                    let label = state.folders.remove(from).unwrap();
+                    state.folders.insert(to.clone(), label);
+                }
+                Event::SyncOther { .. } => {}
                 Event::Sync { .. } | Event::SyncFailed { .. } => {}
                 Event::SyncFolder | Event::SyncFolderFailed | Event::Note(_) => {}
             }
@@ -200,7 +237,21 @@ impl Disk {
     /// The folder as a program sees it now.
     pub fn image(&self) -> Image {
         let state = self.state();
-        state.names.iter().map(|(name, file)| (name.clone(), state.files[*file].clone())).collect()
+        let own = state.names.iter().filter(|(name, _)| !name.contains('/'));
+        own.map(|(name, file)| (name.clone(), state.files[*file].clone())).collect()
+    }
+
+    /// Another folder as a program sees it now.
+    pub fn image_of(&self, folder: &str) -> Option<Image> {
+        let state = self.state();
+        let label = state.folders.get(folder)?;
+        let all = state.names.iter().map(|(name, file)| (name.clone(), state.files[*file].clone())).collect();
+        Some(image_with_label(&all, label))
+    }
+
+    /// Names of the other folders.
+    pub fn folders(&self) -> Vec<String> {
+        self.state().folders.keys().cloned().collect()
     }
 
     /// Changes a file behind the back of whoever has it open.
@@ -285,43 +336,77 @@ impl Disk {
     }
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap().to_string_lossy().into_owned()
+/// The files of the folder with a label.
+pub fn image_with_label(all: &Image, label: &str) -> Image {
+    let inside = |(name, bytes): (&String, &Vec<u8>)| Some((name.strip_prefix(label)?.strip_prefix('/')?.into(), bytes.clone()));
+    all.iter().filter_map(inside).collect()
+}
+
+fn last_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Folder in which the others are, the cask's own among them.
+const ROOT: &str = "/";
+
+impl State {
+    /// What the names in a folder begin with: nothing in that of the cask.
+    fn prefix(&self, folder: &Path) -> io::Result<String> {
+        if folder == Path::new(FOLDER) {
+            return Ok(String::new());
+        }
+        let label = self.folders.get(&last_of(folder)).ok_or(io::ErrorKind::NotFound)?;
+        Ok(format!("{label}/"))
+    }
+
+    fn name(&self, path: &Path) -> io::Result<String> {
+        Ok(self.prefix(path.parent().unwrap())? + &last_of(path))
+    }
 }
 
 impl Fs for Disk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        let name = name_of(path);
-        let mut state = self.plain_call(Kind::Create, &name)?;
+        let mut state = self.plain_call(Kind::Create, &last_of(path))?;
+        let name = state.name(path)?;
         if state.names.contains_key(&name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let file = state.files.len();
         state.files.push(Vec::new());
         state.names.insert(name.clone(), file);
-        self.push(state, Event::Create { file, name: name.clone() });
-        Ok(self.handle(file, name))
+        self.push(state, Event::Create { file, name });
+        Ok(self.handle(file, last_of(path)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        let name = name_of(path);
-        let state = self.plain_call(Kind::Open, &name)?;
-        let file = *state.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        let state = self.plain_call(Kind::Open, &last_of(path))?;
+        let file = *state.names.get(&state.name(path)?).ok_or(io::ErrorKind::NotFound)?;
         drop(state);
-        Ok(self.handle(file, name))
+        Ok(self.handle(file, last_of(path)))
     }
 
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
-        Ok(self.plain_call(Kind::List, "")?.names.keys().cloned().collect())
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let state = self.plain_call(Kind::List, "")?;
+        let prefix = state.prefix(folder)?;
+        let inside = state.names.keys().filter_map(|name| name.strip_prefix(&prefix));
+        Ok(inside.filter(|name| !name.contains('/')).map(str::to_string).collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let (from, to) = (name_of(from), name_of(to));
-        let (mut state, fault) = self.call(Kind::Rename, &from);
+        let (mut state, fault) = self.call(Kind::Rename, &last_of(from));
         let fault = fault.filter(|fault| !matches!(fault, Fault::Short(_)));
         if let Some(fault) = fault.filter(|fault| !matches!(fault, Fault::DoneButFailed(_))) {
             return Err(fault.error());
         }
+        if from.parent() == Some(Path::new(ROOT)) {
+            let (from, to) = (last_of(from), last_of(to));
+            let label = state.folders.remove(&from).ok_or(io::ErrorKind::NotFound)?;
+            assert!(!state.folders.contains_key(&to), "a folder in the way");
+            state.folders.insert(to.clone(), label);
+            self.push(state, Event::RenameFolder { from, to });
+            return fault.map_or(Ok(()), |fault| Err(fault.error()));
+        }
+        let (from, to) = (state.name(from)?, state.name(to)?);
         let file = state.names.remove(&from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.clone(), file);
         self.push(state, Event::Rename { from, to });
@@ -329,9 +414,8 @@ impl Fs for Disk {
     }
 
     fn trim(&self, path: &Path, len: u64) -> io::Result<()> {
-        let name = name_of(path);
-        let mut state = self.plain_call(Kind::SetLen, &name)?;
-        let file = *state.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        let mut state = self.plain_call(Kind::SetLen, &last_of(path))?;
+        let file = *state.names.get(&state.name(path)?).ok_or(io::ErrorKind::NotFound)?;
         let len = usize::try_from(len).unwrap();
         assert!(len <= state.files[file].len(), "trimming makes nothing longer");
         state.files[file].truncate(len);
@@ -340,15 +424,58 @@ impl Fs for Disk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let name = name_of(path);
-        let mut state = self.plain_call(Kind::Remove, &name)?;
+        let mut state = self.plain_call(Kind::Remove, &last_of(path))?;
+        let name = state.name(path)?;
         state.names.remove(&name).ok_or(io::ErrorKind::NotFound)?;
         self.push(state, Event::Remove { name });
         Ok(())
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        let (state, fault) = self.call(Kind::SyncFolder, "");
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        assert_eq!(path.parent(), Some(Path::new(ROOT)));
+        let name = last_of(path);
+        let mut state = self.plain_call(Kind::CreateFolder, &name)?;
+        if state.folders.contains_key(&name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let label = format!("{}:{name}", state.events.len());
+        state.folders.insert(name.clone(), label.clone());
+        self.push(state, Event::CreateFolder { name, label });
+        Ok(())
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let name = last_of(path);
+        let mut state = self.plain_call(Kind::RemoveFolder, &name)?;
+        let prefix = state.prefix(path)?;
+        if state.names.keys().any(|name| name.starts_with(&prefix)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.folders.remove(&name);
+        self.push(state, Event::RemoveFolder { name });
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.plain_call(Kind::Link, &last_of(to))?;
+        let (from, name) = (state.name(from)?, state.name(to)?);
+        let file = *state.names.get(&from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(name.clone(), file);
+        self.push(state, Event::Link { file, name });
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let (state, fault) = self.call(Kind::SyncFolder, &last_of(folder));
+        if folder != Path::new(FOLDER) {
+            if let Some(fault) = fault {
+                return Err(fault.error());
+            }
+            let label =
+                if folder == Path::new(ROOT) { String::new() } else { state.prefix(folder)?.trim_end_matches('/').into() };
+            self.push(state, Event::SyncOther { label });
+            return Ok(());
+        }
         if let Some(fault) = fault {
             self.push(state, Event::SyncFolderFailed);
             return Err(fault.error());

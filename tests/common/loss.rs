@@ -130,6 +130,12 @@ enum Naming {
 }
 
 impl Naming {
+    fn name(&self) -> &str {
+        match self {
+            Self::Link(name, _) | Self::Unlink(name) | Self::Move(_, name, _) => name,
+        }
+    }
+
     fn apply(&self, names: &mut BTreeMap<String, FileId>) {
         match self {
             Self::Link(name, file) => {
@@ -161,11 +167,17 @@ pub fn after_power_loss(base: &Image, events: &[Event], mut loss: Loss) -> Image
             Event::Create { file, name } => namings.push((Naming::Link(name.clone(), *file), false)),
             Event::Remove { name } => namings.push((Naming::Unlink(name.clone()), false)),
             Event::Rename { from, to } => namings.push((Naming::Move(from.clone(), to.clone(), live_names[from]), false)),
-            Event::SyncFolder => {
-                namings.iter().filter(|(_, forgotten)| !forgotten).for_each(|(naming, _)| naming.apply(&mut safe_names));
-                namings.retain(|(_, forgotten)| *forgotten);
+            Event::Link { file, name } => namings.push((Naming::Link(name.clone(), *file), false)),
+            Event::SyncFolder => sync_names(&mut namings, &mut safe_names, |name| !name.contains('/')),
+            Event::SyncOther { label } => {
+                let prefix = format!("{label}/");
+                sync_names(&mut namings, &mut safe_names, |name| name.starts_with(&prefix));
             }
-            Event::SyncFolderFailed => namings.iter_mut().for_each(|(_, forgotten)| *forgotten = true),
+            Event::SyncFolderFailed => {
+                let own = namings.iter_mut().filter(|(naming, _)| !naming.name().contains('/'));
+                own.for_each(|(_, forgotten)| *forgotten = true);
+            }
+            Event::CreateFolder { .. } | Event::RemoveFolder { .. } | Event::RenameFolder { .. } => {}
             Event::Write { file, offset, bytes } => {
                 files.entry(*file).or_default().pending.push(Change::Write(*offset, bytes.clone()));
             }
@@ -182,7 +194,7 @@ pub fn after_power_loss(base: &Image, events: &[Event], mut loss: Loss) -> Image
             Event::Note(_) => {}
         }
         match event {
-            Event::Create { file, name } => Naming::Link(name.clone(), *file).apply(&mut live_names),
+            Event::Create { file, name } | Event::Link { file, name } => Naming::Link(name.clone(), *file).apply(&mut live_names),
             Event::Remove { name } => Naming::Unlink(name.clone()).apply(&mut live_names),
             Event::Rename { from, to } => Naming::Move(from.clone(), to.clone(), live_names[from]).apply(&mut live_names),
             _ => {}
@@ -199,7 +211,46 @@ pub fn after_power_loss(base: &Image, events: &[Event], mut loss: Loss) -> Image
             change.apply_with_loss(safe, &mut loss);
         }
     }
-    safe_names.into_iter().map(|(name, file)| (name, files.remove(&file).unwrap_or_default().safe)).collect()
+    // A file may have two names.
+    let safe = |file| files.get(&file).map(|contents| contents.safe.clone()).unwrap_or_default();
+    safe_names.into_iter().map(|(name, file)| (name, safe(file))).collect()
+}
+
+/// Labels of the other folders after a loss of power that came after these events, by name. A rename of a folder survives or not,
+/// and never half of it.
+pub fn folders_after_power_loss(events: &[Event], mut loss: Loss) -> BTreeMap<String, String> {
+    let mut safe = BTreeMap::new();
+    let mut pending: Vec<&Event> = Vec::new();
+    for event in events {
+        match event {
+            Event::CreateFolder { .. } | Event::RemoveFolder { .. } | Event::RenameFolder { .. } => pending.push(event),
+            Event::SyncOther { label } if label.is_empty() => pending.drain(..).for_each(|event| rename(&mut safe, event)),
+            _ => {}
+        }
+    }
+    // File systems bring changes of one folder to disk in their order.
+    pending.into_iter().take_while(|_| loss.keeps_name()).for_each(|event| rename(&mut safe, event));
+    safe
+}
+
+fn rename(folders: &mut BTreeMap<String, String>, event: &Event) {
+    match event {
+        Event::CreateFolder { name, label } => drop(folders.insert(name.clone(), label.clone())),
+        Event::RemoveFolder { name } => drop(folders.remove(name)),
+        Event::RenameFolder { from, to } => {
+            if let Some(label) = folders.remove(from) {
+                folders.insert(to.clone(), label);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Brings changes of the names that fit to disk.
+fn sync_names(namings: &mut Vec<(Naming, bool)>, safe: &mut BTreeMap<String, FileId>, fits: impl Fn(&str) -> bool) {
+    let is_synced = |(naming, forgotten): &(Naming, bool)| !forgotten && fits(naming.name());
+    namings.iter().filter(|naming| is_synced(naming)).for_each(|(naming, _)| naming.apply(safe));
+    namings.retain(|naming| !is_synced(naming));
 }
 
 /// The folder after a kill of the process that came after these events.

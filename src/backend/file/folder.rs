@@ -14,6 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub const LOCK: &str = "lock";
 /// File that says who holds the lock.
 pub const OWNER: &str = "owner";
+/// End of the name of a folder that is being written and does not count yet.
+pub const PARTIAL_SUFFIX: &str = ".partial";
+/// File that says that a folder is being written and does not count yet.
+pub const INCOMPLETE: &str = "incomplete";
 /// How long to look for an owner that is alive before giving up on naming it.
 const OWNER_WAIT: Duration = Duration::from_millis(100);
 
@@ -64,6 +68,7 @@ impl Folder {
     /// `InvalidArgument` for a path that is no folder or holds something else, `Io`. What was there stays as it was.
     pub fn prepare(path: &Path) -> Result<Self> {
         let mut warnings = Vec::new();
+        refuse_unfinished(path)?;
         match fs::metadata(path) {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(refuse(path, "is a file; give the path of a folder"));
@@ -93,6 +98,33 @@ impl Folder {
         Ok(Self { path, file, key, warnings })
     }
 
+    /// Keeps a folder from being opened while it is only looked at. Changes nothing in it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is no folder or it is not finished, `Locked` where somebody has it open, `Io`.
+    pub fn hold_shared(path: &Path) -> Result<SharedHold> {
+        refuse_unfinished(path)?;
+        let path = fs::canonicalize(path).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => refuse(path, "does not exist; give the path of a cask"),
+            _ => Error::io("realpath", path, &cause),
+        })?;
+        let lock_path = path.join(LOCK);
+        let file = match File::open(&lock_path) {
+            Ok(file) => file,
+            // Who opens a cask makes this file first: a backup that was never opened has none.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(SharedHold { path, file: None }),
+            Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
+                return Err(refuse(&path, "is a file; give the path of a cask"));
+            }
+            Err(cause) => return Err(Error::io("open", &lock_path, &cause)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(SharedHold { path, file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(locked(&path)),
+            Err(TryLockError::Error(cause)) => Err(Error::io("flock", &lock_path, &cause)),
+        }
+    }
+
     /// What identifies the folder at a path, where it has been one of a cask. Changes nothing.
     #[must_use]
     pub fn key_at(path: &Path) -> Option<FolderKey> {
@@ -120,7 +152,7 @@ impl Folder {
     pub fn hold(self) -> Result<FolderHold> {
         match self.file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(self.locked()),
+            Err(TryLockError::WouldBlock) => return Err(locked(&self.path)),
             Err(TryLockError::Error(cause)) => return Err(Error::io("flock", &self.path.join(LOCK), &cause)),
         }
         let hold = FolderHold { path: self.path, file: self.file, key: self.key };
@@ -134,38 +166,60 @@ impl Folder {
         hold.write_owner()?;
         Ok(hold)
     }
+}
 
-    fn locked(&self) -> Error {
-        let shown = self.path.display();
-        let base = |message: String| Error::new(ErrorKind::Locked, message).with_text("path", shown.to_string());
-        match self.find_owner() {
-            // Two containers with one volume may well run the same process number.
-            Some((pid, host)) if pid == std::process::id() && host == host_name() => base(format!(
-                "{shown} is open in this process through another copy of baileys-cask (a second version, a bundle, or a fresh \
-                 module cache); use one copy, or close it there first"
-            ))
-            .with_number("pid", u64::from(pid)),
-            Some((pid, host)) => base(format!(
-                "{shown} is held by process {pid} on {host}; stop that process or set openWaitMs, and never run two gateways on one folder"
-            ))
-            .with_number("pid", u64::from(pid))
-            .with_text("host", host),
-            None => base(format!("{shown} is held by an unknown process; stop it or set openWaitMs")),
-        }
+/// A folder that nobody can open meanwhile.
+#[derive(Debug)]
+pub struct SharedHold {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl SharedHold {
+    /// Absolute path, links resolved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
+}
 
-    /// Who holds the lock. The owner file is written after the lock is taken, so it may lag behind for a moment.
-    fn find_owner(&self) -> Option<(u32, String)> {
-        let deadline = Instant::now() + OWNER_WAIT;
-        loop {
-            if let Some(owner) = read_owner(&self.path.join(OWNER)) {
-                return Some(owner);
-            }
-            if Instant::now() >= deadline {
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+impl Drop for SharedHold {
+    /// As for [`FolderHold`].
+    fn drop(&mut self) {
+        let _ = self.file.as_ref().map(File::unlock);
+    }
+}
+
+fn locked(folder: &Path) -> Error {
+    let shown = folder.display();
+    let base = |message: String| Error::new(ErrorKind::Locked, message).with_text("path", shown.to_string());
+    match find_owner(folder) {
+        // Two containers with one volume may well run the same process number.
+        Some((pid, host)) if pid == std::process::id() && host == host_name() => base(format!(
+            "{shown} is open in this process through another copy of baileys-cask (a second version, a bundle, or a fresh \
+             module cache); use one copy, or close it there first"
+        ))
+        .with_number("pid", u64::from(pid)),
+        Some((pid, host)) => base(format!(
+            "{shown} is held by process {pid} on {host}; stop that process or set openWaitMs, and never run two gateways on one folder"
+        ))
+        .with_number("pid", u64::from(pid))
+        .with_text("host", host),
+        None => base(format!("{shown} is held by an unknown process; stop it or set openWaitMs")),
+    }
+}
+
+/// Who holds the lock. The owner file is written after the lock is taken, so it may lag behind for a moment.
+fn find_owner(folder: &Path) -> Option<(u32, String)> {
+    let deadline = Instant::now() + OWNER_WAIT;
+    loop {
+        if let Some(owner) = read_owner(&folder.join(OWNER)) {
+            return Some(owner);
         }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -213,6 +267,15 @@ fn refuse(path: &Path, what: &str) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("{shown} {what}"))
         .with_text("path", shown.to_string())
         .with_text("argument", "path")
+}
+
+/// Refuses a backup or a repaired cask that is not finished.
+fn refuse_unfinished(path: &Path) -> Result<()> {
+    let is_named_so = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(PARTIAL_SUFFIX));
+    if is_named_so || path.join(INCOMPLETE).exists() {
+        return Err(refuse(path, "is a backup or a repaired cask that was not finished, and lacks records; make it again"));
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<()> {

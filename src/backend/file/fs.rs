@@ -6,6 +6,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Bytes that are in memory while a file is copied piece by piece.
+const COPIED_AT_ONCE: usize = 1 << 20;
+
 /// An open file of the log.
 pub trait FsFile: Send + Sync + Debug {
     /// Reads at most `buf.len()` bytes at an offset; 0 is the end of the file.
@@ -55,7 +58,7 @@ pub trait FsFile: Send + Sync + Debug {
     }
 }
 
-/// Files and names of one cask's folder.
+/// Files and folders.
 pub trait Fs: Send + Sync + Debug {
     /// Makes a new file for reading and writing, readable by its owner only.
     ///
@@ -95,6 +98,56 @@ pub trait Fs: Send + Sync + Debug {
     /// # Errors
     /// What the operating system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder that only its owner may enter.
+    ///
+    /// # Errors
+    /// What the operating system says; `AlreadyExists` where the name is taken.
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives a file a second name.
+    ///
+    /// # Errors
+    /// What the operating system says; `AlreadyExists` where the name is taken.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes a new file of the first `len` bytes of another one, in the cheapest way there is; gives whether it shares the other's
+    /// room on disk as long as neither changes.
+    ///
+    /// # Errors
+    /// What the operating system says; `AlreadyExists` where the name is taken, `UnexpectedEof` where the other one is shorter.
+    fn copy(&self, from: &Path, to: &Path, len: u64) -> io::Result<bool> {
+        let (source, target) = (self.open(from)?, self.create_new(to)?);
+        let mut piece = vec![0; COPIED_AT_ONCE.min(usize::try_from(len).unwrap_or(COPIED_AT_ONCE))];
+        let mut at = 0;
+        while at < len {
+            let wanted = usize::try_from(len - at).unwrap_or(usize::MAX).min(piece.len());
+            let read = match source.read_at(piece.get_mut(..wanted).unwrap_or_default(), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+                Err(cause) => return Err(cause),
+            };
+            write_all_at(&*target, piece.get(..read).unwrap_or_default(), at).map_err(|(_, cause)| cause)?;
+            at += read as u64;
+        }
+        Ok(false)
+    }
 
     /// Waits until the names of a folder are on disk.
     ///
@@ -217,11 +270,7 @@ impl FsFile for File {
 
 impl Fs for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Arc::new(options.open(path)?))
+        Ok(Arc::new(create_new_file(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
@@ -245,11 +294,61 @@ impl Fs for OsFs {
         fs::remove_file(path)
     }
 
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn copy(&self, from: &Path, to: &Path, len: u64) -> io::Result<bool> {
+        let (source, mut target) = (File::open(from)?, create_new_file(to)?);
+        if clone_file(&source, &target) {
+            if target.metadata()?.len() < len {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            File::set_len(&target, len)?;
+            return Ok(true);
+        }
+        // The standard library lets the kernel do it where that can.
+        if io::copy(&mut io::Read::take(source, len), &mut target)? < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(false)
+    }
+
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         #[cfg(unix)]
         File::open(folder)?.sync_all()?;
         #[cfg(not(unix))]
         let _ = folder;
         Ok(())
+    }
+}
+
+fn create_new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes an empty file share all blocks of another one, where the file system can.
+fn clone_file(source: &File, target: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::ioctl_ficlone(target, source).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (source, target);
+        false
     }
 }

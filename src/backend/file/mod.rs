@@ -1,5 +1,6 @@
 //! Records in a folder: an append-only log in segments, with an index in memory.
 
+mod backup;
 pub mod cache;
 mod chores;
 pub mod compaction;
@@ -10,12 +11,16 @@ mod hints;
 pub mod index;
 mod log;
 mod manifest_file;
+mod new_folder;
 pub mod preallocation;
 mod reappend;
 mod recover;
+pub mod repair;
 mod reserve;
 pub mod segments;
+mod survey;
 mod usage;
+pub mod verify;
 mod writer;
 
 use std::cell::RefCell;
@@ -38,6 +43,7 @@ use super::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::codec::frame::{self, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
 
+pub use self::backup::{BackupOptions, BackupReport};
 use self::recover::Recovered;
 pub use self::recover::RecoveryReport;
 
@@ -121,6 +127,8 @@ pub struct FileBackend {
     tick_due: AtomicBool,
     /// Held by whoever compacts; before all other locks.
     compacting: Mutex<()>,
+    /// Backups that are being made; it grows under `compacting` only, and no segment is removed while there are any.
+    pins: backup::Pins,
     compacts: bool,
     compaction_due: AtomicBool,
     /// Held by whoever preallocates.
@@ -206,6 +214,7 @@ impl FileBackend {
             queued: AtomicUsize::new(0),
             tick_due: AtomicBool::new(false),
             compacting: Mutex::new(()),
+            pins: backup::Pins::new(0),
             compacts: options.compacts,
             compaction_due: AtomicBool::new(false),
             preallocating: Mutex::new(()),

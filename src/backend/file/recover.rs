@@ -69,14 +69,25 @@ struct Break {
 /// # Errors
 /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed on disk.
 pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovered> {
+    let (read, folder) = read(log, index, manifest, true)?;
+    read.finish(&folder)
+}
+
+/// Reads the log into the index and finds its end. Changes nothing on disk. Without hints it reads everything.
+///
+/// # Errors
+/// `Corrupt`, `Version`, `Key`, `Io`.
+pub(super) fn read<'a>(log: &'a Log, index: &'a Index, manifest: &'a Manifest, uses_hints: bool) -> Result<(Replay<'a>, Folder)> {
     let poisoned = has_poison_marker(&*log.fs, &log.folder);
-    let Folder { found, drafts, hints } = look_into(log)?;
+    let folder = look_into(log)?;
+    let found = &folder.found;
     let mut state = Replay::new(log, index, manifest, poisoned);
+    state.uses_hints = uses_hints;
     for entry in &manifest.segments {
-        state.replay_named(entry, &found)?;
+        state.replay_named(entry, found)?;
     }
     state.last_seq = manifest.through.map_or(0, |link| link.last_seq);
-    let chain = choose_chain(&found, manifest);
+    let chain = choose_chain(found, manifest);
     for (position, id) in chain.iter().enumerate() {
         let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else {
             continue;
@@ -88,16 +99,16 @@ pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovere
         }
     }
     if chain.is_empty() {
-        state.look_behind_the_end(&found)?;
+        state.look_behind_the_end(found)?;
     }
-    state.account_for_the_rest(&found, &chain)?;
+    state.account_for_the_rest(found, &chain)?;
     state.check()?;
-    state.finish(&found, &drafts, &hints)
+    Ok((state, folder))
 }
 
 /// The files of a log.
 #[derive(Debug, Default)]
-struct Folder {
+pub(super) struct Folder {
     /// All segments by their numbers.
     found: BTreeMap<u64, Found>,
     /// Copies that were not finished.
@@ -162,7 +173,8 @@ fn line_back(found: &BTreeMap<u64, Found>, head: u64, through: Option<Link>) -> 
     Some(line)
 }
 
-struct Replay<'a> {
+/// What is known of a log after so much of it was read.
+pub(super) struct Replay<'a> {
     log: &'a Log,
     index: &'a Index,
     poisoned: bool,
@@ -180,8 +192,12 @@ struct Replay<'a> {
     /// Some of the leftovers are segments that compaction has replaced, or copies that replace nothing.
     replaced: bool,
     leftovers: Vec<u64>,
+    /// Frames that count.
+    frames: u64,
     /// Memory for the bytes of one segment after the other.
     bytes: Vec<u8>,
+    /// Whether the index may be made of hints.
+    uses_hints: bool,
     /// Segments that came into the index by their hints.
     hinted: HashSet<u64>,
 }
@@ -202,9 +218,26 @@ impl<'a> Replay<'a> {
             cut: false,
             replaced: false,
             leftovers: Vec::new(),
+            frames: 0,
             bytes: Vec::new(),
+            uses_hints: true,
             hinted: HashSet::new(),
         }
+    }
+
+    /// Segments that count.
+    pub(super) fn segments(&self) -> u64 {
+        (self.manifest.segments.len() + self.lived.len()) as u64
+    }
+
+    /// Frames in them.
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// What opening would cut off.
+    pub(super) const fn report(&self) -> &RecoveryReport {
+        &self.report
     }
 
     /// Number of the newest segment of the log that the manifest speaks for.
@@ -222,36 +255,23 @@ impl<'a> Replay<'a> {
         let Some(segment) = found.get(&entry.id) else {
             return Err(Error::corrupt(&self.log.segments.path(entry.id as u32), 0, "the segment is missing"));
         };
-        let as_named = |header: &&SegmentHeader| header.salt == entry.salt && header.is_copy == entry.is_copy;
-        let Some(header) = segment.header.as_ref().filter(as_named).filter(|_| segment.len >= entry.length) else {
+        let Some(header) = segment.header.as_ref().filter(|header| is_as_named(header, entry) && segment.len >= entry.length)
+        else {
             return Err(Error::corrupt(&segment.path, 0, "the segment was changed or exchanged"));
         };
         self.claim(header.synced, header.epoch);
         let id = header.id as u32;
         self.log.segments.insert(id, header.salt, None);
-        if hints::load(self.log, self.index, entry) {
+        if self.uses_hints && hints::load(self.log, self.index, entry) {
             self.hinted.insert(entry.id);
             return Ok(());
         }
         let bytes = self.read(segment)?;
-        // Bytes past its end are leftovers of a cut.
-        let counted = bytes.get(..usize::try_from(entry.length).unwrap_or(usize::MAX)).unwrap_or(&bytes);
-        let mut at = SEGMENT_HEADER_BYTES;
-        let mut next_seq = header.first_seq;
-        while at < counted.len() {
-            let fits = |found: &FrameHeader| {
-                if entry.is_copy { (next_seq..=entry.last_seq).contains(&found.seq) } else { found.seq == next_seq }
-            };
-            let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(header, _)| fits(header)) else {
-                return Err(Error::corrupt(&segment.path, at as u64, "a frame that was written here is missing or changed"));
-            };
+        let publish = |_: &FrameHeader, at: usize, frame: &[u8]| {
+            self.frames += 1;
             self.index.free(&self.index.publish(frame, id, at as u64, None));
-            next_seq = frame_header.seq + 1;
-            at += frame.len();
-        }
-        if at as u64 != entry.length || (!entry.is_copy && next_seq != entry.last_seq + 1) {
-            return Err(Error::corrupt(&segment.path, at as u64, "the segment does not end where it did"));
-        }
+        };
+        walk_named(&bytes, header, entry, publish).map_err(|(at, what)| Error::corrupt(&segment.path, at as u64, what))?;
         self.bytes = bytes;
         Ok(())
     }
@@ -274,6 +294,7 @@ impl<'a> Replay<'a> {
                 break;
             };
             self.claim(frame_header.synced, 0);
+            self.frames += 1;
             self.index.free(&self.index.publish(frame, id, at as u64, None));
             self.last_seq = frame_header.seq;
             at += frame.len();
@@ -415,7 +436,8 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn finish(mut self, found: &BTreeMap<u64, Found>, drafts: &[PathBuf], hints: &[(u64, PathBuf)]) -> Result<Recovered> {
+    fn finish(mut self, folder: &Folder) -> Result<Recovered> {
+        let Folder { found, drafts, hints } = folder;
         // Whatever is done from here on may need room. It is set aside again in due time.
         let _ = self.log.fs.remove(&self.log.folder.join(RESERVE));
         let mut tail = Tail::empty();
@@ -501,7 +523,7 @@ impl<'a> Replay<'a> {
 }
 
 /// What may have been written to a segment: all of it but the zeros at its end, where it had them from the beginning.
-fn written<'b>(bytes: &'b [u8], header: &SegmentHeader) -> &'b [u8] {
+pub(super) fn written<'b>(bytes: &'b [u8], header: &SegmentHeader) -> &'b [u8] {
     if bytes.len() as u64 > header.preallocated {
         return bytes;
     }
@@ -513,6 +535,42 @@ fn written<'b>(bytes: &'b [u8], header: &SegmentHeader) -> &'b [u8] {
 fn preallocated_before(found: &BTreeMap<u64, Found>, id: u64) -> bool {
     let older = found.range(..id).rev().filter_map(|(_, segment)| segment.header.as_ref());
     older.filter(|header| !header.is_copy).map(|header| header.preallocated > 0).next().unwrap_or(false)
+}
+
+/// Whether a segment is the one that the manifest names.
+pub(super) fn is_as_named(header: &SegmentHeader, entry: &ManifestEntry) -> bool {
+    header.salt == entry.salt && header.is_copy == entry.is_copy
+}
+
+/// Visits the frames of a segment that the manifest names, with their offsets: all of it was on disk, so all of it has to be there.
+///
+/// # Errors
+/// Where it is not what was written, and what is wrong.
+pub(super) fn walk_named(
+    bytes: &[u8],
+    header: &SegmentHeader,
+    entry: &ManifestEntry,
+    mut visit: impl FnMut(&FrameHeader, usize, &[u8]),
+) -> std::result::Result<(), (usize, &'static str)> {
+    // Bytes past its end are leftovers of a cut.
+    let counted = bytes.get(..usize::try_from(entry.length).unwrap_or(usize::MAX)).unwrap_or(bytes);
+    let mut at = SEGMENT_HEADER_BYTES;
+    let mut next_seq = header.first_seq;
+    while at < counted.len() {
+        let fits = |found: &FrameHeader| {
+            if entry.is_copy { (next_seq..=entry.last_seq).contains(&found.seq) } else { found.seq == next_seq }
+        };
+        let Some((frame_header, frame)) = frame_at(counted, at, &header.salt).filter(|(header, _)| fits(header)) else {
+            return Err((at, "a frame that was written here is missing or changed"));
+        };
+        visit(&frame_header, at, frame);
+        next_seq = frame_header.seq + 1;
+        at += frame.len();
+    }
+    if at as u64 != entry.length || (!entry.is_copy && next_seq != entry.last_seq + 1) {
+        return Err((at, "the segment does not end where it did"));
+    }
+    Ok(())
 }
 
 /// The whole, valid frame at an offset.

@@ -85,6 +85,10 @@ impl FileBackend {
         // Whatever a fault has left behind, nothing of it counts before the manifest says so.
         let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         self.go_on_compacting()?;
+        if self.pins.load(Ordering::Acquire) > 0 {
+            // A backup copies the segments as they are, and asks for compaction when it has ended.
+            return Ok(None);
+        }
         if let Some(damage) = self.damage() {
             return Err(damage);
         }

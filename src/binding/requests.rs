@@ -36,6 +36,7 @@ pub(super) fn parse_open(text: &str) -> Result<OpenRequest> {
         durability,
         sync_interval: number("syncIntervalMs").map(Duration::from_millis),
         cache_bytes: number("cacheBytes"),
+        rollback_guard: text("rollbackGuard").map(Into::into),
     })
 }
 

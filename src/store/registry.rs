@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Store;
 use crate::backend::file::folder::{Folder, FolderKey};
 use crate::backend::file::fs::OsFs;
+use crate::backend::file::rollback::NOTED_EVERY;
 use crate::backend::file::{Durability, FileBackend, FileOptions, RecoveryReport};
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +38,8 @@ pub struct OpenRequest {
     pub sync_interval: Option<Duration>,
     /// Cache of its own, in bytes.
     pub cache_bytes: Option<u64>,
+    /// State file that tells whether the cask is an older copy.
+    pub rollback_guard: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -109,7 +112,7 @@ pub fn open(request: &OpenRequest) -> Result<StoreHandle> {
         }
         Place::Named(name) => {
             let key = Key::Named(name.clone());
-            share_or(&key, request, Vec::new(), || Ok((Arc::new(Store::new(None, Arc::new(MemoryBackend::default()))), None)))
+            share_or(&key, request, Vec::new(), |_| Ok((Arc::new(Store::new(None, Arc::new(MemoryBackend::default()))), None)))
         }
         Place::Folder(path) => open_folder(path, request),
     }
@@ -120,7 +123,7 @@ fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
     let warnings = std::mem::take(&mut folder.warnings);
     let key = Key::Folder(folder.key().clone());
     detach_predecessors(folder.path(), &key);
-    share_or(&key, request, warnings, move || {
+    share_or(&key, request, warnings, move |warnings| {
         let path = folder.path().to_path_buf();
         let hold = folder.hold()?;
         let defaults = FileOptions::default();
@@ -131,6 +134,9 @@ fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
             ..defaults
         };
         let backend = FileBackend::open(&path, Arc::new(OsFs), &options, Some(hold))?;
+        if let Some(state) = &request.rollback_guard {
+            warnings.extend(backend.guard_rollback(state, NOTED_EVERY));
+        }
         Ok((Arc::new(Store::new(Some(path), Arc::clone(&backend) as _)), Some(backend)))
     })
 }
@@ -152,8 +158,8 @@ fn detach_predecessors(path: &Path, key: &Key) {
 fn share_or(
     key: &Key,
     request: &OpenRequest,
-    warnings: Vec<String>,
-    open: impl FnOnce() -> Result<(Arc<Store>, Option<Arc<FileBackend>>)>,
+    mut warnings: Vec<String>,
+    open: impl FnOnce(&mut Vec<String>) -> Result<(Arc<Store>, Option<Arc<FileBackend>>)>,
 ) -> Result<StoreHandle> {
     let slot = slot_of(key);
     let turn = slot.turn();
@@ -172,7 +178,7 @@ fn share_or(
         return Ok(StoreHandle { store, file, slot, key: Some(key.clone()), report, warnings });
     }
     drop(guard);
-    let (store, file) = match open() {
+    let (store, file) = match open(&mut warnings) {
         Ok(opened) => opened,
         Err(error) => {
             drop(turn);
@@ -208,6 +214,10 @@ fn check_same_options(open: &Open, request: &OpenRequest) -> Result<()> {
     if let Some(asked) = request.cache_bytes.filter(|asked| Some(*asked) != file.cache_bytes()) {
         let has = file.cache_bytes().map_or_else(|| "left to the shared cache".into(), |bytes| bytes.to_string());
         return Err(contradicts("cacheBytes", asked.to_string(), has));
+    }
+    if let Some(asked) = request.rollback_guard.as_deref().filter(|asked| Some(*asked) != file.rollback_guard()) {
+        let has = file.rollback_guard().map_or_else(|| "left out".into(), |state| state.display().to_string());
+        return Err(contradicts("rollbackGuard", asked.display().to_string(), has));
     }
     Ok(())
 }

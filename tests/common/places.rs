@@ -8,7 +8,13 @@ use baileys_cask::error::{Error, Fact};
 use baileys_cask::store::registry::{self, OpenRequest, Place, StoreHandle};
 
 pub fn at(path: &Path) -> OpenRequest {
-    OpenRequest { place: Place::Folder(path.into()), durability: None, sync_interval: None, cache_bytes: None }
+    OpenRequest {
+        place: Place::Folder(path.into()),
+        durability: None,
+        sync_interval: None,
+        cache_bytes: None,
+        rollback_guard: None,
+    }
 }
 
 pub fn open(path: &Path) -> StoreHandle {

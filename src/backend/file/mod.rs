@@ -17,6 +17,7 @@ mod reappend;
 mod recover;
 pub mod repair;
 mod reserve;
+pub mod rollback;
 pub mod segments;
 mod survey;
 mod usage;
@@ -151,6 +152,7 @@ pub struct FileBackend {
     ended: OnceLock<Error>,
     poisoned: OnceLock<Error>,
     generation: Mutex<u64>,
+    guard: OnceLock<rollback::Guard>,
 }
 
 /// How often a batch looks whether the append lock is free before it is queued, and how long it waits in between: some ten microseconds.
@@ -231,6 +233,7 @@ impl FileBackend {
             ended: OnceLock::new(),
             poisoned: OnceLock::new(),
             generation: Mutex::new(generation),
+            guard: OnceLock::new(),
         });
         if is_dirty {
             backend.schedule_tick();
@@ -429,6 +432,7 @@ impl FileBackend {
         if dirty && self.sync().is_err() {
             return;
         }
+        self.follow_with_guard();
         let Ok(mut tail) = lock(&self.tail) else { return };
         if tail.closed {
             return;
@@ -639,6 +643,7 @@ impl Backend for FileBackend {
         self.drain_in_turn();
         let ended = if self.check_writable().is_ok() { self.end_log() } else { Ok(()) };
         self.give_up_reserve();
+        self.follow_at_once();
         self.closed.store(true, Ordering::Release);
         if let Ok(mut tail) = self.tail.lock() {
             tail.closed = true;

@@ -15,6 +15,9 @@ export declare function accounts(port: number, cask: number): string | null
 /** A further handle to a cask that is open in this process, as JSON like that of `openedCask`; `null` on failure. */
 export declare function attachCask(port: number, target: string, isPath: boolean): string | null
 
+/** Copies a cask to a new folder, in the background. The ticket is settled with a report. */
+export declare function backup(port: number, cask: number, target: string, hardLinks: boolean, ticket: number): number
+
 /**
  * Begins a transaction, inside another one where `around` is not 0. Gives its handle; the negative of the handle, less one,
  * where it waits for its locks and the ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks,
@@ -26,6 +29,9 @@ export declare function begin(port: number, account: number, around: number, lab
 /** Like `begin`, with the keys of records, as in a request of `get`, that are locked before anything else. */
 export declare function beginWith(port: number, account: number, around: number, records: Uint8Array, settings: number, ticket: number): number
 
+/** Asks the work behind a ticket to stop. */
+export declare function cancel(port: number, ticket: number): void
+
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
 
@@ -34,6 +40,9 @@ export declare function closeCask(port: number, cask: number, ticket: number): n
  * it has to wait: then `rollback` forgets it, when it has ended.
  */
 export declare function commit(port: number, transaction: number, ticket: number): number
+
+/** Rewrites segments that are worth it, in the background. The ticket is settled with a report. */
+export declare function compact(port: number, cask: number, ticket: number): number
 
 /** Copies that result and forgets it. */
 export declare function copyOverflow(port: number, target: Uint8Array): void
@@ -116,6 +125,12 @@ export declare function openPort(scratch: Uint8Array, wake: () => void, thread: 
 /** Bytes of the last result that did not fit into the scratch buffer. */
 export declare function overflowLength(port: number): number
 
+/**
+ * Writes what is intact in a folder to a new one, in the background. The ticket is settled with a report. `doubtful` is `omit`,
+ * `omit-ratchets` or `keep`.
+ */
+export declare function repair(port: number, path: string, target: string, doubtful: string, ticket: number): number
+
 /** Rolls a transaction back, where it has not ended, and forgets its handle. Call `takeSettled` after it, as after `commit`. */
 export declare function rollback(port: number, transaction: number): void
 
@@ -148,3 +163,9 @@ export declare function ticketAnswer(port: number, ticket: number): boolean
 
 /** Why a ticket failed, as JSON. */
 export declare function ticketError(port: number, ticket: number): string
+
+/** The report that a ticket was settled with, as JSON. */
+export declare function ticketReport(port: number, ticket: number): string | null
+
+/** Looks for damage in a folder, in the background. The ticket is settled with a report. */
+export declare function verify(port: number, path: string, ticket: number): number

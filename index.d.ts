@@ -267,6 +267,12 @@ export interface CaskOptions {
    */
   cacheBytes?: number
   /**
+   * State file, outside of the folder, that keeps how far this machine has seen each cask; many casks and processes may share it. Opening
+   * an older copy of a cask, such as a restored backup, then warns through `logger` that old ratchets must not be used again. Files only.
+   * @default none
+   */
+  rollbackGuard?: string
+  /**
    * How long to wait for a folder that another process holds, in milliseconds.
    * @default 0
    */
@@ -368,6 +374,101 @@ export interface AccountOptions {
   ambient?: boolean
 }
 
+export interface BackupOptions {
+  /**
+   * Segments of the backup are second names of the cask's own files where the file system allows it: quick, and without room, but what
+   * damages one damages the other.
+   * @default false
+   */
+  hardLinks?: boolean
+  /** Stops the backup, and removes what there is of it: `ERR_CASK_ABORTED`. */
+  signal?: AbortSignal
+}
+
+export interface BackupReport {
+  /** Folder of the backup, absolute. */
+  path: string
+  /** Bytes of its segments. */
+  bytes: number
+  /** How many were made in which way: as second names, as clones that share blocks, as copies. */
+  segments: { linked: number; cloned: number; copied: number }
+}
+
+/** Bytes of the segments that compaction has read and replaced, and of those that it has written. */
+export interface CompactReport {
+  bytesBefore: number
+  bytesAfter: number
+}
+
+/** Something that is damaged. */
+export interface Damage {
+  path: string
+  offset: number
+  message: string
+  /** Whether records are lost by it. */
+  losesRecords: boolean
+  /** Account of those records, where that can be told. */
+  account?: string
+  /** Records that the damaged bytes seem to name; creds have the type `creds` and an empty id. */
+  records: { account: string; type: string; id: string }[]
+}
+
+export interface VerifyReport {
+  /** Whether nothing is damaged. */
+  ok: boolean
+  /** Segments that the log consists of. */
+  segments: number
+  /** Whole batches in them, and marks. */
+  frames: number
+  /**
+   * What is intact. `doubtful` of the records, creds counted, may have had a newer version in what is damaged, or may have been removed
+   * there.
+   */
+  accounts: { [name: string]: { records: number; hasCreds: boolean; doubtful: number } }
+  /** Bytes that a crash has left behind the end of the log, and whole batches among them. No damage: opening cuts them off. */
+  tornBytes: number
+  tornFrames: number
+  /** A sync has failed when the cask was last open; its newest batches are written again when it is opened. */
+  hasFailedSync: boolean
+  damages: Damage[]
+}
+
+export interface RepairOptions {
+  /**
+   * What becomes of intact records that may have had a newer version in what is lost, or may have been removed there. An old ratchet is
+   * worse than none, so `omit` leaves them all out. `omit-ratchets` leaves out sessions, sender keys and families that Baileys does not
+   * know, and keeps creds and the others. `keep` keeps all.
+   * @default 'omit'
+   */
+  doubtful?: 'omit' | 'omit-ratchets' | 'keep'
+}
+
+/** Names a record of an account; creds have the type `creds` and an empty id. */
+export interface RepairedRecord {
+  type: string
+  id: string
+}
+
+export interface RepairedAccount {
+  /** Records that were kept, creds not counted. */
+  records: number
+  hasCreds: boolean
+  /** Kept although they may have had a newer version, or may have been removed. */
+  doubtful: RepairedRecord[]
+  /** Left out for that reason. */
+  omitted: RepairedRecord[]
+  /** Lost in every version, as far as damaged bytes seem to name them. */
+  lost: RepairedRecord[]
+}
+
+export interface RepairReport {
+  accounts: { [name: string]: RepairedAccount }
+  /** What was damaged. Where records are lost that nothing names, only this tells. */
+  damages: Damage[]
+  tornBytes: number
+  tornFrames: number
+}
+
 /** One open store. */
 export interface Cask {
   /** Folder of the cask, absolute; `undefined` in memory. */
@@ -382,6 +483,13 @@ export interface Cask {
   locks(): LockInfo[]
   /** Resolves when everything acknowledged before is safe from a loss of power. */
   flush(): Promise<void>
+  /**
+   * Makes a copy at `path`, where nothing or an empty folder may be: a cask of its own with everything that was acknowledged before this
+   * call, as of one instant. Nobody waits for it. It is there whole or not at all: meanwhile it is called `path` and `.partial`. Files only.
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupReport>
+  /** Rewrites segments that are mostly garbage now; otherwise that happens in the background. Not during a backup. Files only. */
+  compact(): Promise<CompactReport>
   /**
    * Waits for what is under way, then ends this handle; what is begun meanwhile outside of that rejects with `ERR_CASK_CLOSED`. It waits for
    * each transaction of this handle that is not doomed, and is refused inside one. The store closes with its last handle.
@@ -523,5 +631,12 @@ export function attachCask(ref: Cask | string | null | undefined): Cask | undefi
 export function withCask<C extends { auth: { creds: unknown; keys: unknown } }>(config: C): C
 /** Runs `work` outside of the transaction around this call, with all that begins in it: for handlers of events. */
 export function detached<T>(work: () => T): T
+/** Looks for damage in the folder of a cask that nobody has open, and keeps it from being opened meanwhile. Changes nothing. */
+export function verifyCask(path: string): Promise<VerifyReport>
+/**
+ * Writes everything that is intact in the folder of a cask to a new one at `target`, where nothing or an empty folder may be, and tells
+ * what is lost. The damaged one stays as it is, and nobody may have it open.
+ */
+export function repairCask(path: string, target: string, options?: RepairOptions): Promise<RepairReport>
 /** Takes the place of Baileys' `useMultiFileAuthState`: give it a folder of its own, or an open cask. */
 export function useCaskAuthState(target: string | Cask, options?: AuthStateOptions): Promise<AuthState>

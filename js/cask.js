@@ -7,6 +7,7 @@ const { CaskError, wrongType } = require('./errors.js')
 const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
 const { wordsOf } = require('./stacks.js')
+const { backup, compact } = require('./upkeep.js')
 const { live, lookEvery } = require('./watch.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
@@ -253,6 +254,8 @@ function makeCask(opened, hooks, options) {
       return JSON.parse(names)
     },
     flush: () => state.flush(),
+    backup: async (/** @type {any} */ path, /** @type {any} */ options) => backup(state, path, options),
+    compact: async () => compact(state),
     locks: () => {
       state.check()
       return state.locks()

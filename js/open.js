@@ -26,8 +26,12 @@ async function openCask(options) {
   if (checked.path === undefined && checked.durability === 'power') {
     throw wrongType('durability', 'a cask in memory cannot survive a loss of power; give a path')
   }
+  if (checked.path === undefined && checked.rollbackGuard !== undefined) {
+    throw wrongType('rollbackGuard', 'a cask in memory has no older copies; give a path')
+  }
   const { logger, baileys, openWaitMs = 0, lockTimeoutMs, transactionTimeoutMs, stallWarnMs, lockStacks, ...settings } = checked
   if (settings.path !== undefined) settings.path = resolve(settings.path)
+  if (settings.rollbackGuard !== undefined) settings.rollbackGuard = resolve(settings.rollbackGuard)
   const opened = await openWithin(JSON.stringify(settings), openWaitMs)
   for (const warning of opened.warnings) logger?.warn({ path: opened.path }, warning)
   if (opened.cutBytes > 0) {

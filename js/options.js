@@ -17,6 +17,7 @@ const CHECKS = {
   },
   syncIntervalMs: milliseconds,
   cacheBytes: count,
+  rollbackGuard: text,
   openWaitMs: milliseconds,
   lockTimeoutMs: milliseconds,
   transactionTimeoutMs: milliseconds,
@@ -83,4 +84,4 @@ function checkOptions(options, known) {
 
 const CASK_OPTIONS = Object.freeze(Object.keys(CHECKS))
 
-module.exports = { checkOptions, milliseconds, CASK_OPTIONS, MAX_MS }
+module.exports = { checkOptions, milliseconds, text, CASK_OPTIONS, MAX_MS }

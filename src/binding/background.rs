@@ -1,4 +1,4 @@
-//! A few threads for what blocks on the disk: opening and closing.
+//! A few threads for what blocks on the disk: opening, closing and reads; and others for what takes long.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -13,20 +13,33 @@ const THREADS: usize = 4;
 /// Idle threads end after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-fn handle() -> Result<Handle> {
-    // Shared by every worker thread: the pool belongs to the process, not to one environment.
-    static POOL: Mutex<Option<Runtime>> = Mutex::new(None);
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if pool.is_none() {
-        let built = Builder::new_current_thread()
-            .max_blocking_threads(THREADS)
-            .thread_keep_alive(KEEP_ALIVE)
-            .thread_name("cask-opener")
-            .build()
-            .map_err(|cause| Error::io("clone", Path::new("the thread pool"), &cause))?;
-        *pool = Some(built);
+/// What goes over whole casks has threads of its own: an open does not wait behind it.
+const LONG_THREADS: usize = 2;
+
+/// Shared by every worker thread: the pools belong to the process, not to one environment.
+struct Pool {
+    threads: usize,
+    name: &'static str,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+static POOL: Pool = Pool { threads: THREADS, name: "cask-opener", runtime: Mutex::new(None) };
+static LONG_POOL: Pool = Pool { threads: LONG_THREADS, name: "cask-upkeep", runtime: Mutex::new(None) };
+
+impl Pool {
+    fn handle(&self) -> Result<Handle> {
+        let mut pool = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.is_none() {
+            let built = Builder::new_current_thread()
+                .max_blocking_threads(self.threads)
+                .thread_keep_alive(KEEP_ALIVE)
+                .thread_name(self.name)
+                .build()
+                .map_err(|cause| Error::io("clone", Path::new("the thread pool"), &cause))?;
+            *pool = Some(built);
+        }
+        pool.as_ref().map(|pool| pool.handle().clone()).ok_or_else(|| Error::internal("no thread pool"))
     }
-    pool.as_ref().map(|pool| pool.handle().clone()).ok_or_else(|| Error::internal("no thread pool"))
 }
 
 /// Runs blocking work on one of the threads.
@@ -34,6 +47,15 @@ fn handle() -> Result<Handle> {
 /// # Errors
 /// `Io` where the pool cannot be made.
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
-    handle()?.spawn_blocking(work);
+    POOL.handle()?.spawn_blocking(work);
+    Ok(())
+}
+
+/// Runs work that may take minutes.
+///
+/// # Errors
+/// `Io` where the pool cannot be made.
+pub(super) fn spawn_long(work: impl FnOnce() + Send + 'static) -> Result<()> {
+    LONG_POOL.handle()?.spawn_blocking(work);
     Ok(())
 }

@@ -23,6 +23,8 @@ pub(super) enum Payload {
     Opened(Box<StoreHandle>),
     /// The answer of a read.
     Answer(Vec<u8>),
+    /// What a long piece of work has to say, as JSON.
+    Report(String),
 }
 
 /// One settled ticket.

@@ -15,6 +15,7 @@ mod inbox;
 mod inspect;
 mod port;
 mod requests;
+mod upkeep;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -368,6 +369,45 @@ pub fn locks(port: u32, cask: i32) -> Option<String> {
             None
         }
     }
+}
+
+/// Copies a cask to a new folder, in the background. The ticket is settled with a report.
+#[napi(catch_unwind)]
+pub fn backup(port: u32, cask: i32, target: String, hard_links: bool, ticket: u32) -> i32 {
+    run(port, |port| upkeep::backup(port, cask, target, hard_links, ticket))
+}
+
+/// Rewrites segments that are worth it, in the background. The ticket is settled with a report.
+#[napi(catch_unwind)]
+pub fn compact(port: u32, cask: i32, ticket: u32) -> i32 {
+    run(port, |port| upkeep::compact(port, cask, ticket))
+}
+
+/// Looks for damage in a folder, in the background. The ticket is settled with a report.
+#[napi(catch_unwind)]
+pub fn verify(port: u32, path: String, ticket: u32) -> i32 {
+    run(port, |port| upkeep::verify(port, path, ticket))
+}
+
+/// Writes what is intact in a folder to a new one, in the background. The ticket is settled with a report. `doubtful` is `omit`,
+/// `omit-ratchets` or `keep`.
+#[napi(catch_unwind)]
+pub fn repair(port: u32, path: String, target: String, doubtful: String, ticket: u32) -> i32 {
+    run(port, |port| upkeep::repair(port, path, target, &doubtful, ticket))
+}
+
+/// Asks the work behind a ticket to stop.
+#[napi(catch_unwind)]
+pub fn cancel(port: u32, ticket: u32) {
+    if let Some(port) = port::find(port) {
+        port.cancel(ticket);
+    }
+}
+
+/// The report that a ticket was settled with, as JSON.
+#[napi(catch_unwind)]
+pub fn ticket_report(port: u32, ticket: u32) -> Option<String> {
+    port::find(port)?.report(ticket)
 }
 
 /// Every code the core knows, for the test that compares them with the documentation.

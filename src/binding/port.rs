@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use napi::bindgen_prelude::Uint8Array;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use super::background;
 use super::handles::Handles;
 use super::inbox::{Inbox, Payload};
 use super::requests;
+use crate::backend::file::FileBackend;
 use crate::error::{Error, Result};
 use crate::lock::{Limits, OwnerId};
 use crate::store::registry::StoreHandle;
@@ -61,6 +63,9 @@ pub(super) struct Port {
     thread: u32,
     opened: RefCell<HashMap<u32, Value>>,
     answers: RefCell<HashMap<u32, Vec<u8>>>,
+    reports: RefCell<HashMap<u32, String>>,
+    /// Work that can be cancelled, by its ticket.
+    cancels: RefCell<HashMap<u32, Weak<AtomicBool>>>,
     ticket_errors: RefCell<HashMap<u32, Error>>,
     error: Cell<Option<Error>>,
     overflow: RefCell<Vec<u8>>,
@@ -138,6 +143,8 @@ impl Port {
             transactions: RefCell::default(),
             opened: RefCell::default(),
             answers: RefCell::default(),
+            reports: RefCell::default(),
+            cancels: RefCell::default(),
             ticket_errors: RefCell::default(),
             error: Cell::new(None),
             overflow: RefCell::default(),
@@ -231,6 +238,9 @@ impl Port {
                 Ok(Payload::Answer(bytes)) => {
                     self.answers.borrow_mut().insert(settled.ticket, bytes);
                 }
+                Ok(Payload::Report(report)) => {
+                    self.reports.borrow_mut().insert(settled.ticket, report);
+                }
                 Ok(Payload::Opened(handle)) => {
                     let facts = self.adopt(*handle);
                     self.opened.borrow_mut().insert(settled.ticket, facts);
@@ -271,6 +281,28 @@ impl Port {
 
     pub(super) fn opened(&self, ticket: u32) -> Option<Value> {
         self.opened.borrow_mut().remove(&ticket)
+    }
+
+    pub(super) fn report(&self, ticket: u32) -> Option<String> {
+        self.reports.borrow_mut().remove(&ticket)
+    }
+
+    /// Lets `cancel` reach the work behind a ticket for as long as it has the flag.
+    pub(super) fn let_cancel(&self, ticket: u32, flag: &Arc<AtomicBool>) {
+        let mut cancels = self.cancels.borrow_mut();
+        cancels.retain(|_, flag| flag.strong_count() > 0);
+        cancels.insert(ticket, Arc::downgrade(flag));
+    }
+
+    pub(super) fn cancel(&self, ticket: u32) {
+        if let Some(flag) = self.cancels.borrow().get(&ticket).and_then(Weak::upgrade) {
+            flag.store(true, Ordering::Release);
+        }
+    }
+
+    /// The log in the folder of a cask; `None` for one in memory.
+    pub(super) fn file(&self, cask: i32) -> Result<Option<Arc<FileBackend>>> {
+        self.casks.borrow().get(cask).map(|handle| handle.file().cloned()).ok_or_else(Error::closed)
     }
 
     pub(super) fn store(&self, cask: i32) -> Result<Arc<Store>> {

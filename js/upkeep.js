@@ -1,0 +1,125 @@
+'use strict'
+
+const { resolve } = require('node:path')
+const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js')
+const { CaskError, wrongType } = require('./errors.js')
+const { text } = require('./options.js')
+
+/** @typedef {import('../index.js').BackupReport} BackupReport */
+/** @typedef {import('../index.js').CompactReport} CompactReport */
+/** @typedef {import('../index.js').VerifyReport} VerifyReport */
+/** @typedef {import('../index.js').RepairReport} RepairReport */
+
+const DOUBTFUL = ['omit', 'omit-ratchets', 'keep']
+
+/**
+ * Begins work in the background and waits for its report.
+ * @param {(ticket: number) => number} begin
+ * @param {(ticket: number) => void} [begun] called when it has begun
+ * @returns {Promise<any>}
+ */
+async function reported(begin, begun) {
+  const number = ticket()
+  if (begin(number) === FAILED) throw lastError()
+  const done = settled()
+  begun?.(number)
+  return JSON.parse(/** @type {string} */ (binding.ticketReport(port, await done)))
+}
+
+/**
+ * Checks options; gives them without a prototype.
+ * @param {any} options
+ * @param {readonly string[]} known
+ * @returns {any}
+ */
+function checked(options, known) {
+  if (options === undefined) return {}
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw wrongType('options', `options.${name} is not known; known are ${known.join(', ')}`)
+  }
+  return options
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} path
+ */
+function absolute(name, path) {
+  text(name, path)
+  return resolve(/** @type {string} */ (path))
+}
+
+/**
+ * Copies an open cask to a new folder.
+ * @param {import('./cask.js').CaskState} state
+ * @param {unknown} path
+ * @param {unknown} options
+ * @returns {Promise<BackupReport>}
+ */
+async function backup(state, path, options) {
+  state.check()
+  const target = absolute('path', path)
+  const { hardLinks = false, signal } = checked(options, ['hardLinks', 'signal'])
+  if (typeof hardLinks !== 'boolean') throw wrongType('hardLinks', 'hardLinks is true or false')
+  const isSignal = typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function' && typeof signal.removeEventListener === 'function'
+  if (signal !== undefined && !isSignal) throw wrongType('signal', 'signal is an AbortSignal')
+  const aborted = () => new CaskError('ERR_CASK_ABORTED', 'the signal of the backup was aborted', { cause: signal.reason })
+  if (signal?.aborted) throw aborted()
+  let cancel = () => {}
+  const watch = (/** @type {number} */ number) => {
+    cancel = () => binding.cancel(port, number)
+    // A signal of somebody's own; what it does is not to keep the backup from ending.
+    try { signal?.addEventListener('abort', cancel, { once: true }) } catch {}
+  }
+  state.running.begin()
+  try {
+    return await reported((number) => binding.backup(port, state.handle, target, hardLinks, number), watch)
+  } catch (error) {
+    throw /** @type {any} */ (error).code === 'ERR_CASK_ABORTED' ? aborted() : error
+  } finally {
+    state.running.end()
+    try { signal?.removeEventListener('abort', cancel) } catch {}
+  }
+}
+
+/**
+ * Rewrites segments that are worth it.
+ * @param {import('./cask.js').CaskState} state
+ * @returns {Promise<CompactReport>}
+ */
+async function compact(state) {
+  state.check()
+  state.running.begin()
+  try {
+    return await reported((number) => binding.compact(port, state.handle, number))
+  } finally {
+    state.running.end()
+  }
+}
+
+/**
+ * Looks for damage in the folder of a cask that nobody has open. Changes nothing.
+ * @param {string} path
+ * @returns {Promise<VerifyReport>}
+ */
+async function verifyCask(path) {
+  const folder = absolute('path', path)
+  return reported((number) => binding.verify(port, folder, number))
+}
+
+/**
+ * Writes everything intact of a damaged cask to a new folder.
+ * @param {string} path
+ * @param {string} target
+ * @param {import('../index.js').RepairOptions} [options]
+ * @returns {Promise<RepairReport>}
+ */
+async function repairCask(path, target, options) {
+  const folders = [absolute('path', path), absolute('target', target)]
+  const { doubtful = 'omit' } = checked(options, ['doubtful'])
+  if (!DOUBTFUL.includes(doubtful)) throw wrongType('doubtful', 'doubtful is \'omit\', \'omit-ratchets\' or \'keep\'')
+  return reported((number) => binding.repair(port, /** @type {string} */ (folders[0]), /** @type {string} */ (folders[1]), doubtful, number))
+}
+
+module.exports = { backup, compact, verifyCask, repairCask }

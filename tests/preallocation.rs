@@ -246,6 +246,21 @@ fn a_failure_while_preallocating_is_nobodys_error() {
     }
 }
 
+// A batch that finds no room because of zeros would be refused for nothing.
+#[test]
+fn nothing_is_preallocated_where_there_is_little_room() {
+    let disk = Disk::default();
+    disk.say_free(7 * 1024);
+    let backend = open(&disk, &power()).unwrap();
+    let mut model = Records::new();
+    write(&backend, 0..20, &mut model);
+    assert_eq!(preallocated(&disk.events()).len(), 0);
+    disk.say_free(1 << 30);
+    write(&backend, 20..40, &mut model);
+    assert!(!preallocated(&disk.events()).is_empty());
+    assert_eq!(records(&*backend).unwrap(), model);
+}
+
 // A full disk stays full for a while: asking again with every batch would cost each of them.
 #[test]
 fn after_a_failure_nothing_is_preallocated_for_a_segments_length() {

@@ -149,6 +149,8 @@ struct State {
     calls: Vec<Call>,
     /// By the name of the file.
     bytes_read: BTreeMap<String, usize>,
+    /// What is said to be free.
+    free_bytes: Option<u64>,
     plan: Option<Plan>,
     /// While set, a sync waits here.
     sync_gate: bool,
@@ -188,6 +190,7 @@ impl Disk {
             events: Vec::new(),
             calls: Vec::new(),
             bytes_read: BTreeMap::new(),
+            free_bytes: None,
             plan: None,
             sync_gate: false,
             syncs_waiting: 0,
@@ -267,6 +270,11 @@ impl Disk {
 
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
+    }
+
+    /// Says from now on that so many bytes are free.
+    pub fn say_free(&self, bytes: u64) {
+        self.state().free_bytes = Some(bytes);
     }
 
     /// Bytes that were read, by the name of the file.
@@ -365,6 +373,10 @@ impl State {
 }
 
 impl Fs for Disk {
+    fn free_bytes(&self, _: &Path) -> Option<u64> {
+        self.state().free_bytes
+    }
+
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
         let mut state = self.plain_call(Kind::Create, &last_of(path))?;
         let name = state.name(path)?;

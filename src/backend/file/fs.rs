@@ -93,6 +93,12 @@ pub trait Fs: Send + Sync + Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Bytes that are free for this process on the file system of a folder; `None` where that is not known.
+    fn free_bytes(&self, folder: &Path) -> Option<u64> {
+        let _ = folder;
+        None
+    }
+
     /// Removes a file.
     ///
     /// # Errors
@@ -284,6 +290,12 @@ impl Fs for OsFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    #[cfg(unix)]
+    fn free_bytes(&self, folder: &Path) -> Option<u64> {
+        let facts = rustix::fs::statvfs(folder).ok()?;
+        facts.f_bavail.checked_mul(facts.f_frsize)
     }
 
     fn trim(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -22,6 +22,8 @@ const FIRST_PART: u64 = 64;
 const AHEAD: u64 = 4;
 /// Zeros are added when so many parts of what should be there are missing.
 const ADDED_PARTS: u64 = 8;
+/// Nothing is preallocated where fewer than so many segments would fit on the disk.
+const LEFT_FREE: u64 = 8;
 /// Zeros written at once.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
@@ -87,6 +89,14 @@ impl FileBackend {
             let id = spare.as_ref().map_or_else(|| tail.take_id(), |spare| Ok(spare.id)).ok()?;
             (added, spare, id)
         };
+        if self.log.fs.free_bytes(&self.log.folder).is_some_and(|free| free < self.log.segment_bytes * LEFT_FREE) {
+            // What little room there is belongs to batches.
+            if let Some(spare) = spare {
+                self.log.remove_spare(&spare);
+            }
+            lock(&self.tail).ok()?.postpone_preallocation(self.log.roll_at());
+            return None;
+        }
         let grown = match spare {
             Some(spare) => self.grow(spare, added),
             None => match self.log.create_file(id) {

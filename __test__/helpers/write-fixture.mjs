@@ -1,10 +1,13 @@
-/** Writes a fixture: `node __test__/helpers/write-fixture.mjs __test__/fixtures/vN-name`. Fixtures are kept for ever. */
+/**
+ * Writes a fixture: `node __test__/helpers/write-fixture.mjs __test__/fixtures/vN-name`. Fixtures are kept for ever. With `--compacted` a part of
+ * the log is a copy that compaction made, and the log goes on behind it.
+ */
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openCask } from '../../index.mjs'
 import { contents } from './fixture-contents.mjs'
 
-const path = process.argv[2]
+const [path, how] = process.argv.slice(2)
 if (!path || existsSync(path)) throw new Error('give the path of a fixture that does not exist yet')
 
 const cask = await openCask({ path })
@@ -14,6 +17,13 @@ for (const [name, { creds, records }] of Object.entries(contents)) {
   await account.keys.set({ session: { gone: { old: true }, '4917000.0': { old: true } } })
   await account.keys.clear()
   await account.keys.set({ 'lid-mapping': { gone: 'x' } })
+  if (how === '--compacted') {
+    // Enough of it for compaction to be worth while.
+    for (let n = 0; n < 40; n++) await account.keys.set({ session: { gone: Buffer.alloc(100_000, n) } })
+    await account.keys.set({ session: { gone: null }, 'lid-mapping': { kept: 'for a copy' } })
+    await cask.compact()
+    await account.keys.set({ 'lid-mapping': { kept: null } })
+  }
   if (creds) await account.saveCreds(creds)
   for (const [family, values] of Object.entries(records)) await account.keys.set({ [family]: values })
   await account.keys.set({ 'lid-mapping': { gone: null } })

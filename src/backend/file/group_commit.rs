@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use super::log::Tail;
+use super::tail::Tail;
 use super::writer::Job;
 use super::{Durability, FileBackend, lock};
 use crate::backend::{Batch, Completion};

@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use super::fs::{Fs, read_all, write_all_at};
-use super::log::{Log, Tail, random_id};
+use super::log::{Log, random_id};
 use super::segments::id_of_file_name;
+use super::tail::Tail;
 use crate::codec::manifest::Manifest;
 use crate::error::{Error, Result};
 

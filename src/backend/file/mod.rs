@@ -13,6 +13,7 @@ mod log;
 mod manifest_file;
 mod new_folder;
 pub mod preallocation;
+mod reading;
 mod reappend;
 mod recover;
 pub mod repair;
@@ -20,6 +21,7 @@ mod reserve;
 pub mod rollback;
 pub mod segments;
 mod survey;
+mod tail;
 mod usage;
 pub mod verify;
 mod writer;
@@ -37,8 +39,9 @@ use self::folder::FolderHold;
 use self::fs::Fs;
 use self::group_commit::Queue;
 use self::index::{Index, Unreachable};
-use self::log::{Log, Tail};
-use self::segments::{ChunkMemo, Read, Wait};
+use self::log::Log;
+use self::segments::Wait;
+use self::tail::Tail;
 use self::writer::{Job, Writer};
 use super::{Applied, Backend, Batch, Completion, ValueSink};
 use crate::codec::frame::{self, FrameKind};
@@ -512,82 +515,6 @@ impl FileBackend {
         self.write_missing_hints(&|| true);
         ended
     }
-}
-
-impl FileBackend {
-    /// Reads values; gives `false` where it would have to wait for the disk and `wait` does not let it.
-    fn read(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<bool> {
-        if wait == Wait::Refused || keys.len() <= 1 {
-            // Where a segment is gone, no value of the only key was given; and who may not wait asks again.
-            for _ in 0..MOST_LOOKS {
-                match self.read_once(account, keys, wait, sink)? {
-                    Outcome::Done => return Ok(true),
-                    Outcome::Gone if wait == Wait::Allowed => {}
-                    Outcome::Gone | Outcome::WouldWait => return Ok(false),
-                }
-            }
-            return Err(Error::internal("the index names a segment that is not there"));
-        }
-        // All values are as of one instant, so none is given before the last one is there.
-        let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
-        for _ in 0..MOST_LOOKS {
-            values.clear();
-            if self.read_once(account, keys, wait, &mut |value| values.push(value.map(<[u8]>::to_vec)))? == Outcome::Done {
-                values.iter().for_each(|value| sink(value.as_deref()));
-                return Ok(true);
-            }
-        }
-        Err(Error::internal("the index names a segment that is not there"))
-    }
-
-    fn read_once(&self, account: &str, keys: &[&[u8]], wait: Wait, sink: ValueSink<'_>) -> Result<Outcome> {
-        self.check_readable()?;
-        let Some(records) = self.index.account(account) else {
-            keys.iter().for_each(|_| sink(None));
-            return Ok(Outcome::Done);
-        };
-        if let [key] = keys
-            && let Some(value) = records.find(key).and_then(|found| self.cache.get(found))
-        {
-            sink(Some(&value));
-            return Ok(Outcome::Done);
-        }
-        let mut all = Vec::with_capacity(keys.len());
-        records.find_all(keys, &mut all);
-        let mut memo = ChunkMemo::default();
-        for (key, found) in keys.iter().zip(all) {
-            let Some(found) = found else {
-                sink(None);
-                continue;
-            };
-            if let Some(value) = self.cache.get(found) {
-                sink(Some(&value));
-                continue;
-            }
-            let read = self.log.segments.read(account, key, found.location, wait, &mut memo);
-            match read.map_err(|error| self.heed(error))? {
-                Read::Value(value) => {
-                    self.cache.insert(found, value);
-                    sink(Some(value));
-                }
-                Read::WouldWait => return Ok(Outcome::WouldWait),
-                Read::Gone => return Ok(Outcome::Gone),
-            }
-        }
-        Ok(Outcome::Done)
-    }
-}
-
-/// A segment is replaced now and then, and not as often as this while one value is read.
-const MOST_LOOKS: usize = 1000;
-
-/// What one attempt to read came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done,
-    WouldWait,
-    /// A segment was replaced by a copy meanwhile.
-    Gone,
 }
 
 impl Backend for FileBackend {

@@ -7,8 +7,9 @@
 use std::io;
 
 use super::index::Index;
-use super::log::{Log, Tail};
+use super::log::Log;
 use super::recover::frame_at;
+use super::tail::Tail;
 use crate::codec::frame;
 use crate::codec::manifest::ManifestEntry;
 use crate::codec::segment::SEGMENT_HEADER_BYTES;

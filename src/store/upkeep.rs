@@ -34,7 +34,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport> {
 /// Blocks: call it off the JavaScript thread.
 ///
 /// # Errors
-/// Those of [`verify`], and `InvalidArgument` for a target where something is.
+/// Those of [`verify()`], and `InvalidArgument` for a target where something is.
 pub fn repair(path: &Path, target: &Path, doubtful: Doubtful) -> Result<RepairReport> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);

@@ -116,7 +116,7 @@ impl Index {
     ///
     /// It holds the account's lock meanwhile, so it is for opening. Begin with [`Changes::reserve`] where it is known how many
     /// records there will be. Every location has to be in `segment`, and every size has to be the one that [`for_each_op`] tells,
-    /// which is what [`Usage`] counts.
+    /// which is what the usage of the segment counts.
     ///
     /// ```
     /// use baileys_cask::backend::file::index::{Index, Location, ShortSize};

@@ -131,6 +131,25 @@ fn damage_in_a_segment_with_a_hint_is_met_when_the_value_is_read() {
     assert!(met > 20, "{met} met");
 }
 
+// Of records as short as their ids it would take as long to read as the segment, and half of its room.
+#[test]
+fn a_segment_of_short_records_gets_no_hint() {
+    for (length, hinted) in [(20, false), (900, true)] {
+        let disk = Disk::default();
+        let options = FileOptions { hint_from: 1, segment_bytes: 16 << 10, ..options(Durability::Process) };
+        let backend = open(&disk, &options).unwrap();
+        for number in 0..20 {
+            set(&*backend, "a", &[put(&format!("491510000{number:04}"), vec![1; length])]).unwrap();
+        }
+        let batch: Vec<Change> = (0..200).map(|number| put(&format!("491520000{number:04}"), [1; 20])).collect();
+        if !hinted {
+            set(&*backend, "a", &batch).unwrap();
+        }
+        backend.close().unwrap();
+        assert_eq!(!hints(&disk).is_empty(), hinted, "records of {length} bytes");
+    }
+}
+
 #[test]
 fn hints_go_with_their_segments() {
     let disk = Disk::default();

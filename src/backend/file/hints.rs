@@ -23,6 +23,9 @@ use crate::record::{CREDS_KEY, Op};
 /// A segment from this length on gets a hint: a smaller one is read as fast.
 pub const HINT_FROM_BYTES: u64 = 128 << 10;
 
+/// A hint has this part of its segment's length at most: of one whose records are about as short as their ids, it would save nothing.
+const WORTH_PART: u64 = 4;
+
 /// File name of the hint of a segment.
 #[must_use]
 fn file_name(id: u64) -> String {
@@ -57,9 +60,12 @@ pub(super) fn remove(log: &Log, id: u64) {
     let _ = log.fs.remove(&path(log, id));
 }
 
-/// Writes the hint of a segment, given all of its bytes; says whether it could.
-fn write(log: &Log, entry: &ManifestEntry, bytes: &[u8]) -> bool {
+/// Writes the hint of a segment, given all of its bytes; says whether nothing more is to be done for it.
+fn write(log: &Log, entry: &ManifestEntry, bytes: &[u8], always: bool) -> bool {
     let Some(hint) = build(&describe(log, entry), bytes) else { return false };
+    if !always && hint.len() as u64 * WORTH_PART > entry.length {
+        return true;
+    }
     let path = path(log, entry.id);
     // One that was not read is of no use.
     let _ = log.fs.remove(&path);
@@ -169,7 +175,7 @@ impl FileBackend {
     /// Writes the hint of a segment where it is worth it.
     pub(super) fn write_hint(&self, entry: &ManifestEntry, bytes: &[u8]) {
         if entry.length >= self.hint_from
-            && write(&self.log, entry, bytes)
+            && write(&self.log, entry, bytes, self.hint_from == 0)
             && let Ok(mut hinted) = lock(&self.hinted)
         {
             hinted.insert(entry.id);

@@ -84,7 +84,7 @@ pub struct FileOptions {
     pub boot_id: [u8; 16],
     /// Whether segments are compacted when it is worth while, without being asked.
     pub compacts: bool,
-    /// Length from which a segment gets a hint.
+    /// Length from which a segment gets a hint where that is much shorter; with 0, every segment gets one.
     pub hint_from: u64,
     /// Whether a cask with [`Durability::Power`] preallocates in the background, without being asked.
     pub preallocates: bool,
@@ -149,7 +149,7 @@ pub struct FileBackend {
     /// When the disk was last found to be full.
     full_at: Mutex<Option<Instant>>,
     hint_from: u64,
-    /// Segments that have a hint.
+    /// Segments that have a hint, or for which it is not worth while.
     hinted: Mutex<HashSet<u64>>,
     closed: AtomicBool,
     ended: OnceLock<Error>,

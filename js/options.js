@@ -22,9 +22,7 @@ const CHECKS = {
   lockTimeoutMs: milliseconds,
   transactionTimeoutMs: milliseconds,
   stallWarnMs: milliseconds,
-  lockStacks: (name, value) => {
-    if (typeof value !== 'boolean') throw wrongType(name, `${name} is true or false`)
-  },
+  lockStacks: flag,
   logger: (name, value) => {
     const fits = typeof value === 'object' && value !== null && LOG_LEVELS.every((level) => typeof value[level] === 'function')
     if (!fits) throw wrongType(name, `logger is an object with the functions ${LOG_LEVELS.join(', ')}, as pino makes it`)
@@ -62,18 +60,37 @@ function milliseconds(name, value) {
 }
 
 /**
+ * @param {string} name
+ * @param {any} value
+ */
+function flag(name, value) {
+  if (typeof value !== 'boolean') throw wrongType(name, `${name} is true or false`)
+}
+
+/**
+ * A signal of another realm is one too.
+ * @param {string} name
+ * @param {any} value
+ */
+function abortSignal(name, value) {
+  const fits = typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function' && typeof value.removeEventListener === 'function'
+  if (!fits) throw wrongType(name, `${name} is an AbortSignal`)
+}
+
+/**
  * Checks options; gives a copy without what is undefined.
  * @param {unknown} options
  * @param {readonly string[]} known
- * @returns {CaskOptions}
+ * @param {Record<string, (name: string, value: any) => void>} [checks] by name; those of a cask
+ * @returns {Record<string, any>}
  */
-function checkOptions(options, known) {
+function checkOptions(options, known, checks = CHECKS) {
   if (options === undefined) return {}
   if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
   /** @type {Record<string, any>} */
   const checked = {}
   for (const [name, value] of Object.entries(options)) {
-    const check = known.includes(name) ? CHECKS[name] : undefined
+    const check = known.includes(name) ? checks[name] : undefined
     if (!check) throw wrongType('options', `options.${name} is not known; known are ${known.join(', ')}`)
     if (value === undefined) continue
     check(name, value)
@@ -84,4 +101,4 @@ function checkOptions(options, known) {
 
 const CASK_OPTIONS = Object.freeze(Object.keys(CHECKS))
 
-module.exports = { checkOptions, milliseconds, text, CASK_OPTIONS, MAX_MS }
+module.exports = { checkOptions, abortSignal, flag, milliseconds, text, CASK_OPTIONS, MAX_MS }

@@ -1,6 +1,6 @@
 'use strict'
 
-const { milliseconds } = require('./options.js')
+const { abortSignal, milliseconds } = require('./options.js')
 const { wrongType, outOfRange } = require('./errors.js')
 const { FAMILY_CODES } = require('./codec/families.js')
 
@@ -51,10 +51,7 @@ const OPTIONS = {
     if (value === 'independent') plan.settings |= INDEPENDENT
   },
   signal: (value, plan) => {
-    const isSignal = typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function' && typeof value.removeEventListener === 'function'
-    if (!isSignal) {
-      throw wrongType('signal', 'signal is an AbortSignal')
-    }
+    abortSignal('signal', value)
     plan.signal = value
   },
   timeoutMs: (value, plan) => {

@@ -3,7 +3,7 @@
 const { resolve } = require('node:path')
 const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js')
 const { CaskError, wrongType } = require('./errors.js')
-const { text } = require('./options.js')
+const { abortSignal, checkOptions, flag, text } = require('./options.js')
 
 /** @typedef {import('../index.js').BackupReport} BackupReport */
 /** @typedef {import('../index.js').CompactReport} CompactReport */
@@ -11,6 +11,15 @@ const { text } = require('./options.js')
 /** @typedef {import('../index.js').RepairReport} RepairReport */
 
 const DOUBTFUL = ['omit', 'omit-ratchets', 'keep']
+
+/** @type {Record<string, (name: string, value: any) => void>} */
+const CHECKS = {
+  hardLinks: flag,
+  signal: abortSignal,
+  doubtful: (name, value) => {
+    if (!DOUBTFUL.includes(value)) throw wrongType(name, 'doubtful is \'omit\', \'omit-ratchets\' or \'keep\'')
+  }
+}
 
 /**
  * Begins work in the background and waits for its report.
@@ -24,21 +33,6 @@ async function reported(begin, begun) {
   const done = settled()
   begun?.(number)
   return JSON.parse(/** @type {string} */ (binding.ticketReport(port, await done)))
-}
-
-/**
- * Checks options; gives them without a prototype.
- * @param {any} options
- * @param {readonly string[]} known
- * @returns {any}
- */
-function checked(options, known) {
-  if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw wrongType('options', `options.${name} is not known; known are ${known.join(', ')}`)
-  }
-  return options
 }
 
 /**
@@ -60,10 +54,7 @@ function absolute(name, path) {
 async function backup(state, path, options) {
   state.check()
   const target = absolute('path', path)
-  const { hardLinks = false, signal } = checked(options, ['hardLinks', 'signal'])
-  if (typeof hardLinks !== 'boolean') throw wrongType('hardLinks', 'hardLinks is true or false')
-  const isSignal = typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function' && typeof signal.removeEventListener === 'function'
-  if (signal !== undefined && !isSignal) throw wrongType('signal', 'signal is an AbortSignal')
+  const { hardLinks = false, signal } = checkOptions(options, ['hardLinks', 'signal'], CHECKS)
   const aborted = () => new CaskError('ERR_CASK_ABORTED', 'the signal of the backup was aborted', { cause: signal.reason })
   if (signal?.aborted) throw aborted()
   let cancel = () => {}
@@ -117,8 +108,7 @@ async function verifyCask(path) {
  */
 async function repairCask(path, target, options) {
   const folders = [absolute('path', path), absolute('target', target)]
-  const { doubtful = 'omit' } = checked(options, ['doubtful'])
-  if (!DOUBTFUL.includes(doubtful)) throw wrongType('doubtful', 'doubtful is \'omit\', \'omit-ratchets\' or \'keep\'')
+  const { doubtful = 'omit' } = checkOptions(options, ['doubtful'], CHECKS)
   return reported((number) => binding.repair(port, /** @type {string} */ (folders[0]), /** @type {string} */ (folders[1]), doubtful, number))
 }
 

@@ -2,6 +2,7 @@
 
 const { insideOf } = require('../account-brand.js')
 const { CaskError, wrongType } = require('../errors.js')
+const { abortSignal, checkOptions, flag } = require('../options.js')
 
 /** @typedef {import('../../index.js').Account} Account */
 
@@ -9,23 +10,16 @@ const { CaskError, wrongType } = require('../errors.js')
 const isFunction = (name, value) => {
   if (typeof value !== 'function') throw wrongType(name, `${name} is a function`)
 }
-/** @param {string} name @param {any} value */
-const isBoolean = (name, value) => {
-  if (typeof value !== 'boolean') throw wrongType(name, `${name} is true or false`)
-}
 /** @param {any} value */
 const isIterable = (value) => typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
 
 /** @type {Record<string, (name: string, value: any) => void>} */
 const CHECKS = {
   onProgress: isFunction,
-  dryRun: isBoolean,
-  skipFailed: isBoolean,
-  replace: isBoolean,
-  signal: (name, value) => {
-    const isSignal = typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function' && typeof value.removeEventListener === 'function'
-    if (!isSignal) throw wrongType(name, 'signal is an AbortSignal')
-  },
+  dryRun: flag,
+  skipFailed: flag,
+  replace: flag,
+  signal: abortSignal,
   families: (name, value) => {
     if (!Array.isArray(value) || !value.every((family) => typeof family === 'string' && family !== '')) throw wrongType(name, 'families are an array of names')
   },
@@ -42,25 +36,10 @@ const CHECKS = {
 }
 
 /**
- * Checks options; gives a copy without what is undefined.
- * @param {any} options
+ * @param {unknown} options
  * @param {readonly string[]} known
- * @returns {Record<string, any>}
  */
-function checkMigrationOptions(options, known) {
-  if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrongType('options', 'options are an object')
-  /** @type {Record<string, any>} */
-  const checked = {}
-  for (const [name, value] of Object.entries(options)) {
-    const check = known.includes(name) ? CHECKS[name] : undefined
-    if (!check) throw wrongType('options', `options.${name} is not known; known are ${known.join(', ')}`)
-    if (value === undefined) continue
-    check(name, value)
-    checked[name] = value
-  }
-  return checked
-}
+const checkMigrationOptions = (options, known) => checkOptions(options, known, CHECKS)
 
 /**
  * @param {unknown} folder

@@ -88,7 +88,7 @@ impl FileBackend {
 
     /// A segment has ended. The first time, room is set aside at once: the disk may be full before compaction comes to it.
     pub(super) fn after_roll(&self) {
-        if !self.has_rolled.swap(true, Ordering::AcqRel) {
+        if self.compacts && !self.has_rolled.swap(true, Ordering::AcqRel) {
             self.make_reserve();
         }
         self.schedule_compaction();

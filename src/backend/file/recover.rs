@@ -146,7 +146,9 @@ fn look_into(log: &Log) -> Result<Folder> {
 /// The newest segment from which an unbroken line of predecessors leads back to the last one that the manifest speaks for, or to
 /// the first of all, with that line, oldest first.
 fn choose_chain(found: &BTreeMap<u64, Found>, manifest: &Manifest) -> Vec<u64> {
-    found.keys().rev().find_map(|head| line_back(found, *head, manifest.through)).unwrap_or_default()
+    // Numbers only grow along the log, so nothing older leads back to it.
+    let newer = manifest.through.map_or(0, |link| link.id) + 1;
+    found.range(newer..).rev().find_map(|(head, _)| line_back(found, *head, manifest.through)).unwrap_or_default()
 }
 
 fn line_back(found: &BTreeMap<u64, Found>, head: u64, through: Option<Link>) -> Option<Vec<u64>> {

@@ -167,9 +167,14 @@ impl Tail {
     pub fn on_disk(&self) -> (&[ManifestEntry], Option<Link>) {
         let count = self.ended.iter().take_while(|entry| self.is_on_disk(entry)).count();
         let entries = self.ended.get(..count).unwrap_or_default();
-        let last_of_log = entries.iter().rev().find(|entry| !entry.is_copy).map(ManifestEntry::link);
+        (entries, self.through_with(entries.iter()))
+    }
+
+    /// Last segment of the log that a manifest speaks for which names these segments, or copies of them, last.
+    fn through_with<'a>(&self, entries: impl DoubleEndedIterator<Item = &'a ManifestEntry>) -> Option<Link> {
+        let last_of_log = entries.rev().find(|entry| !entry.is_copy).map(ManifestEntry::link);
         // Copies stand for segments up to `through`; one of the log that is listed behind them comes after it.
-        (entries, last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through))
+        last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through)
     }
 
     /// The segments that the manifest on disk names.
@@ -227,12 +232,8 @@ impl Tail {
             return None;
         }
         let behind = behind.get(..behind.iter().take_while(is_on_disk).count())?;
-        let last_of_log = run.iter().chain(behind).rev().find(|entry| !entry.is_copy).map(ManifestEntry::link);
-        Some(Replaced {
-            synced,
-            segments: [before, copies, behind].concat(),
-            through: last_of_log.filter(|link| self.through.is_none_or(|through| link.id > through.id)).or(self.through),
-        })
+        let through = self.through_with(run.iter().chain(behind));
+        Some(Replaced { synced, segments: [before, copies, behind].concat(), through })
     }
 
     /// Notes that the manifest says so.

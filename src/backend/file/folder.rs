@@ -263,10 +263,15 @@ impl Drop for FolderHold {
 }
 
 fn refuse(path: &Path, what: &str) -> Error {
+    refuse_argument("path", path, what)
+}
+
+/// Says what is wrong with a path that an argument gave.
+pub(super) fn refuse_argument(argument: &str, path: &Path, what: &str) -> Error {
     let shown = path.display();
     Error::new(ErrorKind::InvalidArgument, format!("{shown} {what}"))
         .with_text("path", shown.to_string())
-        .with_text("argument", "path")
+        .with_text("argument", argument)
 }
 
 /// Refuses a backup or a repaired cask that is not finished.

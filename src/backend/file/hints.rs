@@ -8,16 +8,15 @@ use std::path::PathBuf;
 use rustc_hash::FxBuildHasher;
 
 use super::FileBackend;
+use super::frames::{Placed, frames};
 use super::fs::{read_all, read_all_into, write_all_at};
 use super::index::{Index, Location, for_each_op};
 use super::lock;
 use super::log::Log;
-use super::recover::frame_at;
 use super::segments::id_of_file_name;
 use crate::codec::frame;
 use crate::codec::hint::{self, HintOf, HintOp, HintWriter};
 use crate::codec::manifest::ManifestEntry;
-use crate::codec::segment::SEGMENT_HEADER_BYTES;
 use crate::record::{CREDS_KEY, Op};
 
 /// A segment from this length on gets a hint: a smaller one is read as fast.
@@ -124,9 +123,8 @@ impl<'a> Survivors<'a> {
 fn build(of: &HintOf, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut accounts: HashMap<&str, Survivors<'_>, FxBuildHasher> = HashMap::default();
     let mut order = Vec::new();
-    let mut at = SEGMENT_HEADER_BYTES;
-    while (at as u64) < of.length {
-        let (_, frame) = frame_at(bytes, at, &of.salt)?;
+    for placed in frames(bytes, of.salt, of.length) {
+        let Placed { at, bytes: frame, .. } = placed.ok()?;
         if let Some(account) = frame::chunks(frame).next().map(|chunk| chunk.body.account) {
             let survivors = accounts.entry(account).or_insert_with(|| {
                 order.push(account);
@@ -134,7 +132,6 @@ fn build(of: &HintOf, bytes: &[u8]) -> Option<Vec<u8>> {
             });
             for_each_op(frame::chunks(frame), of.id as u32, at as u64, |op, location| survivors.push(op, location));
         }
-        at += frame.len();
     }
     let mut writer = HintWriter::new(of);
     for account in order {

@@ -5,6 +5,7 @@ pub mod cache;
 mod chores;
 pub mod compaction;
 pub mod folder;
+mod frames;
 pub mod fs;
 mod group_commit;
 mod hints;

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::{INCOMPLETE, PARTIAL_SUFFIX};
+use super::folder::{INCOMPLETE, PARTIAL_SUFFIX, refuse_argument};
 use super::fs::Fs;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A folder that is not finished.
 ///
@@ -20,10 +20,7 @@ pub(super) struct NewFolder {
 }
 
 fn refuse(path: &Path, what: &str) -> Error {
-    let shown = path.display();
-    Error::new(ErrorKind::InvalidArgument, format!("{shown} {what}"))
-        .with_text("path", shown.to_string())
-        .with_text("argument", "target")
+    refuse_argument("target", path, what)
 }
 
 impl NewFolder {

@@ -6,9 +6,9 @@
 
 use std::io;
 
+use super::frames::{Placed, frames};
 use super::index::Index;
 use super::log::Log;
-use super::recover::frame_at;
 use super::tail::Tail;
 use crate::codec::frame;
 use crate::codec::manifest::ManifestEntry;
@@ -75,22 +75,19 @@ fn write_again(log: &Log, index: &Index, tail: &mut Tail, frames: Vec<Vec<u8>>) 
 }
 
 /// Splits a segment at the last frame known to be on disk: where that one ends, its number, and all frames after it.
-fn collect(log: &Log, entry: &ManifestEntry, synced: u64, frames: &mut Vec<Vec<u8>>) -> Result<(u64, Option<u64>)> {
+fn collect(log: &Log, entry: &ManifestEntry, synced: u64, unsynced: &mut Vec<Vec<u8>>) -> Result<(u64, Option<u64>)> {
     let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
     let path = log.segments.path(id);
     let (salt, file) = log.segments.open(id)?;
     let bytes = super::fs::read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
-    let mut at = SEGMENT_HEADER_BYTES;
-    let mut safe = (at as u64, None);
-    while (at as u64) < entry.length {
-        let Some((header, frame)) = frame_at(&bytes, at, &salt) else {
-            return Err(Error::corrupt(&path, at as u64, "a frame changed while it was read"));
-        };
-        at += frame.len();
+    let mut safe = (SEGMENT_HEADER_BYTES as u64, None);
+    for placed in frames(&bytes, salt, entry.length) {
+        let changed = |at| Error::corrupt(&path, at as u64, "a frame changed while it was read");
+        let Placed { at, header, bytes: frame } = placed.map_err(changed)?;
         if header.seq <= synced {
-            safe = (at as u64, Some(header.seq));
+            safe = ((at + frame.len()) as u64, Some(header.seq));
         } else {
-            frames.push(frame.to_vec());
+            unsynced.push(frame.to_vec());
         }
     }
     Ok(safe)

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
+use super::frames::frame_at;
 use super::fs::{fill_from_start, read_all_into};
 use super::hints;
 use super::index::Index;
@@ -21,7 +22,7 @@ use super::reserve::{RESERVE, is_full_disk};
 use super::segments::{id_of_file_name, is_draft_name};
 use super::tail::Tail;
 use crate::codec::check::Salt;
-use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
+use crate::codec::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
@@ -574,12 +575,4 @@ pub(super) fn walk_named(
         return Err((at, "the segment does not end where it did"));
     }
     Ok(())
-}
-
-/// The whole, valid frame at an offset.
-pub(super) fn frame_at<'b>(bytes: &'b [u8], at: usize, salt: &Salt) -> Option<(FrameHeader, &'b [u8])> {
-    let rest = bytes.get(at..)?;
-    let header = FrameHeader::decode(rest, salt, at as u64)?;
-    let frame = rest.get(..usize::try_from(header.frame_len()).ok()?)?;
-    frame::verify(frame, &header, salt, at as u64).then_some((header, frame))
 }

@@ -1,15 +1,15 @@
 //! Copies of what is still needed of some segments.
 
+use super::super::frames::{Placed, frames};
 use super::super::fs::{read_all_into, write_all_at};
 use super::super::index::{Location, for_each_op};
 use super::super::log::random_id;
-use super::super::recover::frame_at;
 use super::super::segments::draft_name;
 use super::super::usage::Needed;
 use super::super::{FileBackend, lock};
 use crate::codec::frame::{self, FrameKind};
 use crate::codec::manifest::ManifestEntry;
-use crate::codec::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::codec::segment::SegmentHeader;
 use crate::error::{Error, Result};
 use crate::record::Op;
 
@@ -24,13 +24,7 @@ pub(super) struct Copy {
 impl Copy {
     /// Its frames with their offsets.
     pub(super) fn frames(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let mut at = SEGMENT_HEADER_BYTES;
-        std::iter::from_fn(move || {
-            let (_, frame) = frame_at(&self.bytes, at, &self.entry.salt)?;
-            let place = at;
-            at += frame.len();
-            Some((place, frame))
-        })
+        frames(&self.bytes, self.entry.salt, self.entry.length).flatten().map(|placed| (placed.at, placed.bytes))
     }
 }
 
@@ -63,12 +57,10 @@ pub(super) fn copy(
         let path = cask.log.segments.path(id);
         let (salt, file) = cask.log.segments.open(id)?;
         read_all_into(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;
-        let mut at = SEGMENT_HEADER_BYTES;
-        while (at as u64) < entry.length {
+        for placed in frames(&bytes, salt, entry.length) {
             cask.go_on_compacting()?;
-            let Some((header, frame)) = frame_at(&bytes, at, &salt) else {
-                return Err(Error::corrupt(&path, at as u64, "a frame that was written here is missing or changed"));
-            };
+            let damaged = |at| Error::corrupt(&path, at as u64, "a frame that was written here is missing or changed");
+            let Placed { at, header, bytes: frame } = placed.map_err(damaged)?;
             if header.kind == FrameKind::Batch {
                 ops.clear();
                 let account = frame::chunks(frame).next().map(|chunk| chunk.body.account).unwrap_or_default();
@@ -85,7 +77,6 @@ pub(super) fn copy(
                     copier.push(&mut unfinished, header.seq)?;
                 }
             }
-            at += frame.len();
         }
     }
     copier.finish(last.last_seq)

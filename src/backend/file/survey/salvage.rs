@@ -4,7 +4,7 @@ use crate::codec::check::Salt;
 use crate::codec::frame::{Body, FRAME_HEADER_BYTES, FrameHeader, body_of_checked, plausible_chunk, read_chunk};
 use crate::record::{Op, OpReader};
 
-use super::super::recover::frame_at;
+use super::super::frames::frame_at;
 
 /// Bytes of a frame without a payload: a mark or an end.
 pub(super) const EMPTY_FRAME_BYTES: u64 = FRAME_HEADER_BYTES as u64;

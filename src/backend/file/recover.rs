@@ -84,7 +84,9 @@ pub(super) fn read<'a>(log: &'a Log, index: &'a Index, manifest: &'a Manifest, u
     let folder = look_into(log)?;
     let found = &folder.found;
     let mut state = Replay::new(log, index, manifest, poisoned);
-    state.uses_hints = uses_hints;
+    if uses_hints {
+        state.hints = folder.hints.iter().map(|(id, _)| *id).collect();
+    }
     for entry in &manifest.segments {
         state.replay_named(entry, found)?;
     }
@@ -200,8 +202,8 @@ pub(super) struct Replay<'a> {
     frames: u64,
     /// Memory for the bytes of one segment after the other.
     bytes: Vec<u8>,
-    /// Whether the index may be made of hints.
-    uses_hints: bool,
+    /// Segments with a hint that may be used.
+    hints: HashSet<u64>,
     /// Segments that came into the index by their hints.
     hinted: HashSet<u64>,
 }
@@ -224,7 +226,7 @@ impl<'a> Replay<'a> {
             leftovers: Vec::new(),
             frames: 0,
             bytes: Vec::new(),
-            uses_hints: true,
+            hints: HashSet::new(),
             hinted: HashSet::new(),
         }
     }
@@ -266,7 +268,7 @@ impl<'a> Replay<'a> {
         self.claim(header.synced, header.epoch);
         let id = header.id as u32;
         self.log.segments.insert(id, header.salt, None);
-        if self.uses_hints && hints::load(self.log, self.index, entry) {
+        if self.hints.contains(&entry.id) && hints::load(self.log, self.index, entry) {
             self.hinted.insert(entry.id);
             return Ok(());
         }

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fs::read_all_into;
+use super::frames::Frames;
+use super::fs::{FsFile, fill_at};
 use super::new_folder::NewFolder;
 use super::recover::{is_as_named, walk_named};
 use super::{FileBackend, lock, manifest_file};
 use crate::codec::manifest::{Manifest, ManifestEntry};
-use crate::codec::segment::{Link, SegmentHeader};
+use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a backup is made.
@@ -128,7 +129,6 @@ impl FileBackend {
     fn copy_to(&self, folder: &Path, manifest: &Manifest, options: &BackupOptions<'_>) -> Result<BackupReport> {
         let last_seq = manifest.synced;
         let mut report = BackupReport { generation: manifest.generation, last_seq, ..BackupReport::default() };
-        let mut bytes = Vec::new();
         for entry in &manifest.segments {
             if (options.is_cancelled)() {
                 return Err(Error::new(ErrorKind::Aborted, "the backup was aborted"));
@@ -136,21 +136,14 @@ impl FileBackend {
             if self.closing.load(Ordering::Acquire) {
                 return Err(Error::closed());
             }
-            self.copy_segment(folder, entry, options.hard_links, &mut bytes, &mut report)?;
+            self.copy_segment(folder, entry, options.hard_links, &mut report)?;
         }
         // Without it, segments are no cask.
         manifest_file::store(&*self.log.fs, folder, manifest)?;
         Ok(report)
     }
 
-    fn copy_segment(
-        &self,
-        folder: &Path,
-        entry: &ManifestEntry,
-        by_link: bool,
-        bytes: &mut Vec<u8>,
-        report: &mut BackupReport,
-    ) -> Result<()> {
+    fn copy_segment(&self, folder: &Path, entry: &ManifestEntry, by_link: bool, report: &mut BackupReport) -> Result<()> {
         let fs = &*self.log.fs;
         let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
         let source = self.log.segments.path(id);
@@ -169,19 +162,20 @@ impl FileBackend {
         }
         report.bytes += entry.length;
         let file = fs.open(&target).map_err(|cause| Error::io("open", &target, &cause))?;
-        read_all_into(&*file, bytes).map_err(|cause| Error::io("read", &target, &cause))?;
-        self.check_copy(entry, bytes, &source)?;
+        self.check_copy(entry, &*file, &target, &source)?;
         file.sync_data().map_err(|cause| Error::io("fdatasync", &target, &cause))
     }
 
     /// Makes sure that a copy is what the manifest says of its segment.
-    fn check_copy(&self, entry: &ManifestEntry, bytes: &[u8], source: &Path) -> Result<()> {
-        let header = SegmentHeader::decode(bytes, source)?
+    fn check_copy(&self, entry: &ManifestEntry, file: &dyn FsFile, target: &Path, source: &Path) -> Result<()> {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        let filled = fill_at(file, &mut bytes, 0).map_err(|cause| Error::io("read", target, &cause))?;
+        let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), source)?
             .filter(|header| header.cask_id == self.log.cask_id && header.id == entry.id && is_as_named(header, entry));
         let Some(header) = header else {
             return Err(Error::corrupt(source, 0, "the segment was changed or exchanged"));
         };
-        walk_named(bytes, &header, entry, |_, _, _| {}).map_err(|(at, what)| Error::corrupt(source, at as u64, what))
+        walk_named(Frames::new(file, target, header.salt, entry.length), &header, entry, source, |_| {})
     }
 }
 

@@ -162,14 +162,14 @@ pub trait Fs: Send + Sync + Debug {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// Reads from the start of a file until the buffer is full or the file ends; gives the count of bytes read.
+/// Reads from an offset of a file until the buffer is full or the file ends; gives the count of bytes read.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn fill_from_start(file: &dyn FsFile, buf: &mut [u8]) -> io::Result<usize> {
+pub fn fill_at(file: &dyn FsFile, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, filled as u64) {
+        match file.read_at(rest, offset + filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -196,7 +196,7 @@ pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
 pub fn read_all_into(file: &dyn FsFile, bytes: &mut Vec<u8>) -> io::Result<()> {
     let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
     bytes.resize(len, 0);
-    let filled = fill_from_start(file, bytes)?;
+    let filled = fill_at(file, bytes, 0)?;
     bytes.truncate(filled);
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod index;
 mod log;
 mod manifest_file;
 mod new_folder;
+mod pieces;
 pub mod preallocation;
 mod reading;
 mod reappend;

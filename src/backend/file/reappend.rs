@@ -6,7 +6,7 @@
 
 use std::io;
 
-use super::frames::{Placed, frames};
+use super::frames::Frames;
 use super::index::Index;
 use super::log::Log;
 use super::tail::Tail;
@@ -79,16 +79,17 @@ fn collect(log: &Log, entry: &ManifestEntry, synced: u64, unsynced: &mut Vec<Vec
     let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
     let path = log.segments.path(id);
     let (salt, file) = log.segments.open(id)?;
-    let bytes = super::fs::read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
+    let mut frames = Frames::new(&*file, &path, salt, entry.length);
     let mut safe = (SEGMENT_HEADER_BYTES as u64, None);
-    for placed in frames(&bytes, salt, entry.length) {
-        let changed = |at| Error::corrupt(&path, at as u64, "a frame changed while it was read");
-        let Placed { at, header, bytes: frame } = placed.map_err(changed)?;
-        if header.seq <= synced {
-            safe = ((at + frame.len()) as u64, Some(header.seq));
+    while let Some(placed) = frames.next_frame(|_| true)? {
+        if placed.header.seq <= synced {
+            safe = (placed.end(), Some(placed.header.seq));
         } else {
-            unsynced.push(frame.to_vec());
+            unsynced.push(placed.bytes.to_vec());
         }
+    }
+    if frames.reached() < entry.length {
+        return Err(Error::corrupt(&path, frames.reached(), "a frame changed while it was read"));
     }
     Ok(safe)
 }

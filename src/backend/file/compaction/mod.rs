@@ -16,7 +16,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use self::choose::{Choice, cheapest, choose};
-use self::copy::{Copy, Needs, copy};
+use self::copy::{Needs, copy};
+use super::frames::Frames;
 use super::index::Location;
 use super::reserve::is_full_disk;
 use super::tail::SyncPlan;
@@ -98,7 +99,7 @@ impl FileBackend {
         let choice = choose(&ended, &needed, self.log.segment_bytes);
         let Some(choice) = choice else { return Ok(None) };
         match self.compact_choice(&ended, choice) {
-            Err(error) if is_full_disk(&error) => self.with_reserve(&error, || {
+            Err(error) if is_full_disk(&error) && self.damage.get().is_none() => self.with_reserve(&error, || {
                 // What gives back most for the least room that it takes, and then whatever else there is now room for.
                 let Some(choice) = cheapest(&ended, &needed) else { return Err(error.clone()) };
                 let first = self.compact_choice(&ended, choice)?;
@@ -132,7 +133,7 @@ impl FileBackend {
         let outcome = self.compact(older, run, &mut copies);
         if let Err(Failed { error, copies_may_count }) = &outcome {
             if !copies_may_count {
-                self.remove_segments(copies.iter().map(|copy| copy.entry.id));
+                self.remove_segments(copies.iter().map(|copy| copy.id));
             }
             if error.kind() == ErrorKind::Corrupt {
                 let _ = self.damage.set(error.clone());
@@ -141,12 +142,17 @@ impl FileBackend {
         outcome.map_err(|failed| failed.error)?;
         Ok(Some(Compacted {
             before: run.iter().map(|entry| entry.length).sum(),
-            after: copies.iter().map(|copy| copy.entry.length).sum(),
+            after: copies.iter().map(|copy| copy.length).sum(),
             is_for_others,
         }))
     }
 
-    fn compact(&self, older: &[ManifestEntry], run: &[ManifestEntry], copies: &mut Vec<Copy>) -> std::result::Result<(), Failed> {
+    fn compact(
+        &self,
+        older: &[ManifestEntry],
+        run: &[ManifestEntry],
+        copies: &mut Vec<ManifestEntry>,
+    ) -> std::result::Result<(), Failed> {
         let decided_seq = self.published_seq()?;
         let oldest_decision = older.iter().map(|entry| entry.decided_seq).min().unwrap_or(u64::MAX);
         copy(self, run, decided_seq, &Decision { cask: self, oldest_decision }, copies)?;
@@ -172,11 +178,33 @@ impl FileBackend {
         }
         let from: Vec<u32> = run.iter().map(|entry| entry.id as u32).collect();
         for copy in &*copies {
-            let id = copy.entry.id as u32;
-            copy.frames().for_each(|(at, frame)| self.index.relocate(frame, id, at as u64, &from, &self.cache));
-            self.write_hint(&copy.entry, &copy.bytes);
+            // Where it cannot, what is in the index stays there, and so do its segments, until the cask is opened again. Another
+            // compaction would take what the index does not have in a copy for garbage, so there is none.
+            self.follow(copy, &from).inspect_err(|error| drop(self.damage.set(error.clone()))).map_err(Failed::after_swap)?;
         }
         self.remove_segments(run.iter().map(|entry| entry.id));
+        Ok(())
+    }
+
+    /// Makes the index have in a copy what it has in one of these segments.
+    fn follow(&self, copy: &ManifestEntry, from: &[u32]) -> Result<()> {
+        let id = copy.id as u32;
+        let path = self.log.segments.path(id);
+        let (salt, file) = self.log.segments.open(id)?;
+        let mut frames = Frames::new(&*file, &path, salt, copy.length);
+        let mut hint = self.new_hint(copy);
+        while let Some(placed) = frames.next_frame(|_| true)? {
+            self.index.relocate(placed.bytes, id, placed.at, from, &self.cache);
+            if let Some(hint) = &mut hint {
+                hint.add(&placed);
+            }
+        }
+        if frames.reached() < copy.length {
+            return Err(Error::corrupt(&path, frames.reached(), "a frame that was written here is missing or changed"));
+        }
+        if let Some(hint) = hint {
+            self.write_hint(copy, hint);
+        }
         Ok(())
     }
 
@@ -194,13 +222,12 @@ impl FileBackend {
     }
 
     /// Puts copies in the place of segments, in the manifest. What a plan says was synced.
-    fn swap(&self, run: &[ManifestEntry], copies: &[Copy], plan: Option<&SyncPlan>) -> std::result::Result<(), Failed> {
+    fn swap(&self, run: &[ManifestEntry], copies: &[ManifestEntry], plan: Option<&SyncPlan>) -> std::result::Result<(), Failed> {
         self.go_on_compacting()?;
         let mut generation = lock(&self.generation)?;
-        let entries: Vec<ManifestEntry> = copies.iter().map(|copy| copy.entry).collect();
         let manifest = {
             let tail = lock(&self.tail)?;
-            let replaced = tail.with_copies(run, &entries, plan);
+            let replaced = tail.with_copies(run, copies, plan);
             let replaced = replaced.ok_or_else(|| Error::internal("the segments to replace are not where they were"))?;
             Manifest {
                 synced: replaced.synced,
@@ -214,7 +241,7 @@ impl FileBackend {
             Failed { error: self.heed(error), copies_may_count }
         })?;
         *generation += 1;
-        lock(&self.tail)?.replace(run, &entries, plan, manifest.through);
+        lock(&self.tail)?.replace(run, copies, plan, manifest.through);
         Ok(())
     }
 
@@ -259,6 +286,12 @@ struct Failed {
     error: Error,
     /// The manifest on disk may name the copies.
     copies_may_count: bool,
+}
+
+impl Failed {
+    const fn after_swap(error: Error) -> Self {
+        Self { error, copies_may_count: true }
+    }
 }
 
 impl From<Error> for Failed {

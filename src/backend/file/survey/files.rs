@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::super::fs::{Fs, fill_from_start, read_all_into};
+use super::super::fs::{Fs, fill_at, read_all_into};
 use super::super::manifest_file::MANIFEST;
+use super::super::pieces::end_of_content;
 use super::super::segments::{id_of_file_name, is_draft_name};
 use super::Damage;
 use crate::codec::check::Salt;
@@ -65,7 +66,7 @@ impl Files {
             let file = fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
             let mut bytes = [0; SEGMENT_HEADER_BYTES];
             let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
-            let filled = fill_from_start(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;
+            let filled = fill_at(&*file, &mut bytes, 0).map_err(|cause| Error::io("read", &path, &cause))?;
             let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path)?;
             found.segments.push(SegmentFile { id, path, len, header });
         }
@@ -113,9 +114,8 @@ impl Files {
             return Ok(false);
         }
         let open = fs.open(&file.path).map_err(|cause| Error::io("open", &file.path, &cause))?;
-        let mut bytes = Vec::new();
-        read_all_into(&*open, &mut bytes).map_err(|cause| Error::io("read", &file.path, &cause))?;
-        Ok(bytes.iter().all(|byte| *byte == 0))
+        let content = end_of_content(&*open, file.len).map_err(|cause| Error::io("read", &file.path, &cause))?;
+        Ok(content == 0)
     }
 
     /// The file of a segment: the one of that name, else another one that says that it is, else the one of that name without a header.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::super::fs::{Fs, read_all_into};
-use super::super::recover::written;
 use super::files::Files;
 use super::plan::Planned;
 use super::salvage::{EMPTY_FRAME_BYTES, Hole, Stretch, stretches};
@@ -352,6 +351,15 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// What may have been written to a segment: all of it but the zeros at its end, where it had them from the beginning.
+fn written<'b>(bytes: &'b [u8], header: &SegmentHeader) -> &'b [u8] {
+    if bytes.len() as u64 > header.preallocated {
+        return bytes;
+    }
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end.next_multiple_of(8)).unwrap_or(bytes)
 }
 
 /// A segment while it is read.

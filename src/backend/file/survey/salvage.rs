@@ -39,9 +39,9 @@ pub(super) struct Hole {
 pub(super) fn stretches(bytes: &[u8], from: usize, salt: &Salt, mut visit: impl FnMut(usize, Stretch)) {
     let mut at = from;
     while at < bytes.len() {
-        if let Some((header, frame)) = frame_at(bytes, at, salt) {
-            visit(at, Stretch::Frame(header));
-            at += frame.len();
+        if let Some(placed) = frame_at(bytes, at, salt) {
+            visit(at, Stretch::Frame(placed.header));
+            at += placed.bytes.len();
             continue;
         }
         let hole = match header_at(bytes, at, salt) {

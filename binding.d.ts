@@ -32,6 +32,9 @@ export declare function beginWith(port: number, account: number, around: number,
 /** Asks the work behind a ticket to stop. */
 export declare function cancel(port: number, ticket: number): void
 
+/** Gives a sealed cask another secret, in the background. The ticket is settled with a report. */
+export declare function changeKey(port: number, path: string, secret: Uint8Array, newSecret: Uint8Array, ticket: number): number
+
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
 
@@ -109,8 +112,11 @@ export declare function noteWait(port: number, cask: number, ticket: number, sta
 /** Handle of an account. Calls through it wait for a lock for `lock_timeout_ms` at most; 0 is for ever. */
 export declare function openAccount(port: number, cask: number, name: string, lockTimeoutMs: number): number
 
-/** Opens a cask in the background. The ticket is settled with a handle, which `openedCask` gives. */
-export declare function openCask(port: number, options: string, ticket: number): number
+/**
+ * Opens a cask in the background. The ticket is settled with a handle, which `openedCask` gives. `secret` is 0 and a key, or 1 and
+ * a passphrase in UTF-8; none for a cask that is not sealed.
+ */
+export declare function openCask(port: number, options: string, secret: Uint8Array | undefined | null, ticket: number): number
 
 /** What a settled `openCask` has opened, as JSON: `handle`, `uid`, `path`, `cutBytes`, `cutFrames`, `warnings`. */
 export declare function openedCask(port: number, ticket: number): string | null
@@ -129,7 +135,10 @@ export declare function overflowLength(port: number): number
  * Writes what is intact in a folder to a new one, in the background. The ticket is settled with a report. `doubtful` is `omit`,
  * `omit-ratchets` or `keep`.
  */
-export declare function repair(port: number, path: string, target: string, doubtful: string, ticket: number): number
+export declare function repair(port: number, path: string, target: string, doubtful: string, secret: Uint8Array | undefined | null, ticket: number): number
+
+/** Writes all records of a cask to a new one under another secret or none, in the background. The ticket is settled with a report. */
+export declare function rewrite(port: number, path: string, target: string, secret: Uint8Array | undefined | null, newSecret: Uint8Array | undefined | null, ticket: number): number
 
 /** Rolls a transaction back, where it has not ended, and forgets its handle. Call `takeSettled` after it, as after `commit`. */
 export declare function rollback(port: number, transaction: number): void
@@ -168,4 +177,4 @@ export declare function ticketError(port: number, ticket: number): string
 export declare function ticketReport(port: number, ticket: number): string | null
 
 /** Looks for damage in a folder, in the background. The ticket is settled with a report. */
-export declare function verify(port: number, path: string, ticket: number): number
+export declare function verify(port: number, path: string, secret: Uint8Array | undefined | null, ticket: number): number

@@ -273,6 +273,13 @@ export interface CaskOptions {
    */
   rollbackGuard?: string
   /**
+   * Seals the cask: whoever has the folder or a backup can read nothing of it and change nothing unnoticed without this. 32 random bytes,
+   * or a passphrase, which takes some tenths of a second at opening. It is decided when the cask is made: a plain one is not sealed by
+   * this, `rewriteCask` does that. A wrong, missing or needless key is `ERR_CASK_KEY`. Files only.
+   * @default none
+   */
+  encryptionKey?: Uint8Array | string
+  /**
    * How long to wait for a folder that another process holds, in milliseconds.
    * @default 0
    */
@@ -433,7 +440,33 @@ export interface VerifyReport {
   damages: Damage[]
 }
 
+export interface VerifyOptions {
+  /** What seals the cask: 32 bytes, or a passphrase. */
+  encryptionKey?: Uint8Array | string
+}
+
+export interface RewriteOptions {
+  /** What seals the cask: 32 bytes, or a passphrase. Left out for a plain one. */
+  encryptionKey?: Uint8Array | string
+  /** What seals the new one. Left out, it is plain. */
+  newEncryptionKey?: Uint8Array | string
+}
+
+export interface RewriteReport {
+  /** By account: its records, creds not counted, and whether it has creds. */
+  accounts: Record<string, { records: number; hasCreds: boolean }>
+}
+
+export interface ChangeKeyOptions {
+  /** What seals the cask now: 32 bytes, or a passphrase. */
+  encryptionKey: Uint8Array | string
+  /** What seals it from now on. */
+  newEncryptionKey: Uint8Array | string
+}
+
 export interface RepairOptions {
+  /** What seals the cask, and the new one as well: 32 bytes, or a passphrase. */
+  encryptionKey?: Uint8Array | string
   /**
    * What becomes of intact records that may have had a newer version in what is lost, or may have been removed there. An old ratchet is
    * worse than none, so `omit` leaves them all out. `omit-ratchets` leaves out sessions, sender keys and families that Baileys does not
@@ -632,11 +665,23 @@ export function withCask<C extends { auth: { creds: unknown; keys: unknown } }>(
 /** Runs `work` outside of the transaction around this call, with all that begins in it: for handlers of events. */
 export function detached<T>(work: () => T): T
 /** Looks for damage in the folder of a cask that nobody has open, and keeps it from being opened meanwhile. Changes nothing. */
-export function verifyCask(path: string): Promise<VerifyReport>
+export function verifyCask(path: string, options?: VerifyOptions): Promise<VerifyReport>
 /**
  * Writes everything that is intact in the folder of a cask to a new one at `target`, where nothing or an empty folder may be, and tells
  * what is lost. The damaged one stays as it is, and nobody may have it open.
  */
 export function repairCask(path: string, target: string, options?: RepairOptions): Promise<RepairReport>
+/**
+ * Writes all records of a cask to a new one at `target`, where nothing or an empty folder may be, and reads them again before the new one
+ * counts: to seal a plain cask, to unseal one, or to give it a new data key after the old one has leaked. The old one stays as it is, and
+ * nobody may have it open.
+ */
+export function rewriteCask(path: string, target: string, options?: RewriteOptions): Promise<RewriteReport>
+/**
+ * Gives a sealed cask another key or passphrase. Nothing but one small file is written: backups made before open with the old key, and
+ * whoever has the old key and a copy of that file has the data key. Nobody may have the cask open. After a crash exactly one of the two
+ * keys opens it.
+ */
+export function changeEncryptionKey(path: string, options: ChangeKeyOptions): Promise<void>
 /** Takes the place of Baileys' `useMultiFileAuthState`: give it a folder of its own, or an open cask. */
 export function useCaskAuthState(target: string | Cask, options?: AuthStateOptions): Promise<AuthState>

@@ -1,1 +1,1 @@
-export { openCask, attachCask, useCaskAuthState, withCask, detached, importMultiFile, importKeys, exportMultiFile, verifyCask, repairCask, CaskError } from './index.js'
+export { openCask, attachCask, useCaskAuthState, withCask, detached, importMultiFile, importKeys, exportMultiFile, verifyCask, repairCask, rewriteCask, changeEncryptionKey, CaskError } from './index.js'

@@ -6,6 +6,7 @@ const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js
 const { makeCask, isCask } = require('./cask.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { checkOptions, CASK_OPTIONS } = require('./options.js')
+const { withSecret } = require('./secret.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
 /** @typedef {import('../index.js').CaskOptions} CaskOptions */
@@ -29,10 +30,13 @@ async function openCask(options) {
   if (checked.path === undefined && checked.rollbackGuard !== undefined) {
     throw wrongType('rollbackGuard', 'a cask in memory has no older copies; give a path')
   }
-  const { logger, baileys, openWaitMs = 0, lockTimeoutMs, transactionTimeoutMs, stallWarnMs, lockStacks, ...settings } = checked
+  if (checked.path === undefined && checked.encryptionKey !== undefined) {
+    throw wrongType('encryptionKey', 'a cask in memory is not sealed; give a path')
+  }
+  const { logger, baileys, encryptionKey, openWaitMs = 0, lockTimeoutMs, transactionTimeoutMs, stallWarnMs, lockStacks, ...settings } = checked
   if (settings.path !== undefined) settings.path = resolve(settings.path)
   if (settings.rollbackGuard !== undefined) settings.rollbackGuard = resolve(settings.rollbackGuard)
-  const opened = await openWithin(JSON.stringify(settings), openWaitMs)
+  const opened = await openWithin(JSON.stringify(settings), encryptionKey, openWaitMs)
   for (const warning of opened.warnings) logger?.warn({ path: opened.path }, warning)
   if (opened.cutBytes > 0) {
     logger?.warn(
@@ -45,13 +49,14 @@ async function openCask(options) {
 
 /**
  * @param {string} settings
+ * @param {string | Uint8Array | undefined} secret
  * @param {number} waitMs
  */
-async function openWithin(settings, waitMs) {
+async function openWithin(settings, secret, waitMs) {
   const deadline = performance.now() + waitMs
   for (;;) {
     try {
-      if (binding.openCask(port, settings, ticket()) === FAILED) throw lastError()
+      if (withSecret(secret, (packed) => binding.openCask(port, settings, packed, ticket())) === FAILED) throw lastError()
       return JSON.parse(/** @type {string} */ (binding.openedCask(port, await settled())))
     } catch (error) {
       const isHeld = /** @type {any} */ (error).code === 'ERR_CASK_LOCKED'

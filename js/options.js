@@ -1,6 +1,7 @@
 'use strict'
 
 const { wrongType, outOfRange } = require('./errors.js')
+const { checkSecret } = require('./secret.js')
 
 /** @typedef {import('../index.js').CaskOptions} CaskOptions */
 
@@ -16,6 +17,7 @@ const CHECKS = {
     if (value !== 'process' && value !== 'power') throw wrongType(name, 'durability is \'process\' or \'power\'')
   },
   syncIntervalMs: milliseconds,
+  encryptionKey: checkSecret,
   cacheBytes: count,
   rollbackGuard: text,
   openWaitMs: milliseconds,

@@ -4,6 +4,7 @@ const { resolve } = require('node:path')
 const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { abortSignal, checkOptions, flag, text } = require('./options.js')
+const { checkSecret, withSecret } = require('./secret.js')
 
 /** @typedef {import('../index.js').BackupReport} BackupReport */
 /** @typedef {import('../index.js').CompactReport} CompactReport */
@@ -16,6 +17,8 @@ const DOUBTFUL = ['omit', 'omit-ratchets', 'keep']
 const CHECKS = {
   hardLinks: flag,
   signal: abortSignal,
+  encryptionKey: checkSecret,
+  newEncryptionKey: checkSecret,
   doubtful: (name, value) => {
     if (!DOUBTFUL.includes(value)) throw wrongType(name, 'doubtful is \'omit\', \'omit-ratchets\' or \'keep\'')
   }
@@ -92,11 +95,13 @@ async function compact(state) {
 /**
  * Looks for damage in the folder of a cask that nobody has open. Changes nothing.
  * @param {string} path
+ * @param {import('../index.js').VerifyOptions} [options]
  * @returns {Promise<VerifyReport>}
  */
-async function verifyCask(path) {
+async function verifyCask(path, options) {
   const folder = absolute('path', path)
-  return reported((number) => binding.verify(port, folder, number))
+  const { encryptionKey } = checkOptions(options, ['encryptionKey'], CHECKS)
+  return reported((number) => withSecret(encryptionKey, (secret) => binding.verify(port, folder, secret, number)))
 }
 
 /**
@@ -107,9 +112,49 @@ async function verifyCask(path) {
  * @returns {Promise<RepairReport>}
  */
 async function repairCask(path, target, options) {
-  const folders = [absolute('path', path), absolute('target', target)]
-  const { doubtful = 'omit' } = checkOptions(options, ['doubtful'], CHECKS)
-  return reported((number) => binding.repair(port, /** @type {string} */ (folders[0]), /** @type {string} */ (folders[1]), doubtful, number))
+  const from = absolute('path', path)
+  const to = absolute('target', target)
+  const { doubtful = 'omit', encryptionKey } = checkOptions(options, ['doubtful', 'encryptionKey'], CHECKS)
+  return reported((number) => withSecret(encryptionKey, (secret) => binding.repair(port, from, to, doubtful, secret, number)))
 }
 
-module.exports = { backup, compact, verifyCask, repairCask }
+/**
+ * Writes all records of a cask to a new folder, under another key or none.
+ * @param {string} path
+ * @param {string} target
+ * @param {import('../index.js').RewriteOptions} [options]
+ * @returns {Promise<import('../index.js').RewriteReport>}
+ */
+async function rewriteCask(path, target, options) {
+  const from = absolute('path', path)
+  const to = absolute('target', target)
+  const { encryptionKey, newEncryptionKey } = checkOptions(options, ['encryptionKey', 'newEncryptionKey'], CHECKS)
+  return reported((number) =>
+    withSecret(encryptionKey, (secret) =>
+      withSecret(newEncryptionKey, (newSecret) => binding.rewrite(port, from, to, secret, newSecret, number))
+    )
+  )
+}
+
+/**
+ * Gives a sealed cask that nobody has open another key.
+ * @param {string} path
+ * @param {import('../index.js').ChangeKeyOptions} options
+ * @returns {Promise<void>}
+ */
+async function changeEncryptionKey(path, options) {
+  const folder = absolute('path', path)
+  const { encryptionKey, newEncryptionKey } = checkOptions(options, ['encryptionKey', 'newEncryptionKey'], CHECKS)
+  checkSecret('encryptionKey', encryptionKey)
+  checkSecret('newEncryptionKey', newEncryptionKey)
+  await reported((number) =>
+    withSecret(encryptionKey, (secret) =>
+      withSecret(newEncryptionKey, (newSecret) => binding.changeKey(port, folder, bytesOf(secret), bytesOf(newSecret), number))
+    )
+  )
+}
+
+/** @param {Uint8Array | undefined} secret one that was checked to be there */
+const bytesOf = (secret) => /** @type {Uint8Array} */ (secret)
+
+module.exports = { backup, compact, verifyCask, repairCask, rewriteCask, changeEncryptionKey }

@@ -136,6 +136,19 @@ impl Error {
         Self { kind, message: message.into(), facts: Vec::new(), cause: None }
     }
 
+    /// The cask is sealed, and no key was given.
+    #[must_use]
+    pub fn needs_key(path: &Path) -> Self {
+        Self::key(path, "is sealed; give its encryptionKey")
+    }
+
+    /// A key that does not fit a cask.
+    #[must_use]
+    pub fn key(path: &Path, what: &str) -> Self {
+        let shown = path.display().to_string();
+        Self::new(ErrorKind::Key, format!("{shown} {what}")).with_text("path", shown)
+    }
+
     /// A refusal of the operating system: the call, the file, and its reason.
     #[must_use]
     pub fn io(syscall: &'static str, path: &Path, cause: &io::Error) -> Self {

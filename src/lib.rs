@@ -12,6 +12,7 @@ pub mod error;
 mod flat;
 pub mod lock;
 pub mod record;
+pub mod secret;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

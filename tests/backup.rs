@@ -14,6 +14,7 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::fs::{Fs, OsFs};
 use baileys_cask::backend::file::verify::verify;
 use baileys_cask::backend::file::{BackupOptions, Durability, FileBackend, FileOptions};
+use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::store::upkeep;
 
@@ -53,13 +54,13 @@ fn held(image: &Image) -> Records {
 
 fn demand_whole(image: &Image, wanted: &Records, context: &str) {
     let fs: Arc<dyn Fs> = Arc::new(Disk::new(image));
-    let report = verify(Path::new(FOLDER), &fs, BOOT).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let report = verify(Path::new(FOLDER), &fs, BOOT, None).unwrap_or_else(|error| panic!("{context}: {error}"));
     assert!(report.damages.is_empty() && report.torn_bytes == 0, "{context}: {report:?}");
     assert!(held(image) == *wanted, "{context}: other records");
 }
 
 fn manifest(image: &Image) -> Manifest {
-    Manifest::decode(&image["manifest"], Path::new("manifest")).unwrap()
+    Manifest::decode(&image["manifest"], Path::new("manifest"), &Cipher::Plain).unwrap()
 }
 
 #[test]
@@ -353,7 +354,7 @@ fn a_target_where_something_is_stays_as_it_is() {
     refused(&path);
     std::fs::create_dir(place("empty")).unwrap();
     file.backup(&place("empty"), &BackupOptions::default()).unwrap();
-    assert!(upkeep::verify(&place("empty")).unwrap().damages.is_empty());
+    assert!(upkeep::verify(&place("empty"), None).unwrap().damages.is_empty());
     assert_eq!(std::fs::read(place("full").join("x")).unwrap(), b"x");
     handle.close().unwrap();
 }
@@ -370,7 +371,7 @@ fn a_folder_that_is_not_finished_is_refused_whatever_its_name_is() {
         let error = places::refusal(path);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.message().contains("not finished"), "{error}");
-        assert_eq!(upkeep::verify(path).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(upkeep::verify(path, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
     };
     let partial = path.with_file_name("backup.partial");
     std::fs::rename(&target, &partial).unwrap();
@@ -410,7 +411,7 @@ fn copies_and_links_on_the_real_file_system_are_casks_that_go_their_own_way() {
     }
     assert!(records(&*backend).unwrap() == all);
     backend.close().unwrap();
-    assert!(upkeep::verify(&path).unwrap().damages.is_empty());
+    assert!(upkeep::verify(&path, None).unwrap().damages.is_empty());
 }
 
 #[test]
@@ -418,16 +419,16 @@ fn a_folder_that_is_open_is_not_verified_and_one_that_is_verified_is_not_opened(
     let (_parent, path) = places::new_place();
     let handle = places::open(&path);
     set(places::backend(&handle), "a", &[put("k", "v")]).unwrap();
-    let error = upkeep::verify(&path).unwrap_err();
+    let error = upkeep::verify(&path, None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     assert!(error.message().contains("make a backup and look at that"), "{error}");
     handle.close().unwrap();
     let hold = baileys_cask::backend::file::folder::Folder::hold_shared(&path).unwrap();
-    assert_eq!(upkeep::verify(&path).unwrap().accounts["a"].records, 1, "two may look at once");
+    assert_eq!(upkeep::verify(&path, None).unwrap().accounts["a"].records, 1, "two may look at once");
     assert_eq!(places::refusal(&path).kind(), ErrorKind::Locked);
     drop(hold);
     places::open(&path).close().unwrap();
-    assert_eq!(upkeep::verify(&path.with_file_name("nothing")).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(upkeep::verify(&path.with_file_name("nothing"), None).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert!(!path.with_file_name("nothing").exists());
 }
 

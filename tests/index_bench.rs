@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use baileys_cask::backend::file::cache::ValueCache;
 use baileys_cask::backend::file::index::Index;
-use baileys_cask::codec::frame;
+use baileys_cask::codec::cipher::Cipher;
+use baileys_cask::codec::frame::{self, Form};
 use baileys_cask::record::Op;
 
 const ACCOUNT: &str = "default";
@@ -34,8 +35,8 @@ fn frame_of(keys: &[Vec<u8>], value_bytes: usize) -> Vec<u8> {
     let mut ops = Vec::new();
     keys.iter().for_each(|key| Op::Put { key, value: &value }.pack(&mut ops));
     let mut frame = Vec::new();
-    assert!(frame::encode_batch(&mut frame, ACCOUNT, &ops));
-    frame::finish(&mut frame, 1, 0, &[7; 16], 256);
+    assert!(frame::encode_batch(&mut frame, ACCOUNT, &ops, Form::Plain));
+    frame::finish(&mut frame, 1, 0, &[7; 16], 256, &Cipher::Plain);
     frame
 }
 
@@ -155,8 +156,8 @@ fn many_small_accounts() {
             let mut ops = Vec::new();
             keys(8).iter().for_each(|key| Op::Put { key, value: b"v" }.pack(&mut ops));
             let mut frame = Vec::new();
-            assert!(frame::encode_batch(&mut frame, &format!("account-{n}"), &ops));
-            frame::finish(&mut frame, 1, 0, &[7; 16], 256);
+            assert!(frame::encode_batch(&mut frame, &format!("account-{n}"), &ops, Form::Plain));
+            frame::finish(&mut frame, 1, 0, &[7; 16], 256, &Cipher::Plain);
             frame
         })
         .collect();

@@ -6,7 +6,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use baileys_cask::backend::file::index::{Index, Location, ShortSize};
-use baileys_cask::codec::frame;
+use baileys_cask::codec::cipher::Cipher;
+use baileys_cask::codec::frame::{self, Form};
 use baileys_cask::record::Op;
 
 /// Counts what the thread that runs a test has allocated and not freed, and the largest single allocation.
@@ -66,8 +67,8 @@ fn publish(index: &Index, account: &str, ops: &[Op<'_>]) {
     let mut packed = Vec::new();
     ops.iter().for_each(|op| op.pack(&mut packed));
     let mut bytes = Vec::new();
-    assert!(frame::encode_batch(&mut bytes, account, &packed));
-    frame::finish(&mut bytes, 1, 0, &[7; 16], 256);
+    assert!(frame::encode_batch(&mut bytes, account, &packed, Form::Plain));
+    frame::finish(&mut bytes, 1, 0, &[7; 16], 256, &Cipher::Plain);
     index.free(&index.publish(&bytes, 1, 256, None));
 }
 

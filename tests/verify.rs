@@ -14,6 +14,7 @@ use baileys_cask::backend::file::fs::Fs;
 use baileys_cask::backend::file::repair::{Doubtful, RepairReport, repair};
 use baileys_cask::backend::file::verify::{Damage, VerifyReport, record_fact, verify};
 use baileys_cask::backend::file::{Durability, FileOptions};
+use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::frame::{self, FrameHeader};
 use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::codec::segment::SEGMENT_HEADER_BYTES;
@@ -56,7 +57,7 @@ fn closed(steps: &[Step]) -> Image {
 /// A closed cask of several segments, copies among them.
 fn cask() -> Image {
     let image = closed(&work());
-    let manifest = Manifest::decode(&image["manifest"], Path::new("manifest")).unwrap();
+    let manifest = Manifest::decode(&image["manifest"], Path::new("manifest"), &Cipher::Plain).unwrap();
     let copies = manifest.segments.iter().filter(|entry| entry.is_copy).count();
     assert!(copies >= 1 && manifest.segments.len() >= copies + 3, "{:?}", manifest.segments);
     image
@@ -68,13 +69,13 @@ fn segments(image: &Image) -> Vec<String> {
 
 /// The records of a closed, intact cask.
 fn truth(image: &Image) -> Truth {
-    let manifest = Manifest::decode(&image["manifest"], Path::new("manifest")).unwrap();
+    let manifest = Manifest::decode(&image["manifest"], Path::new("manifest"), &Cipher::Plain).unwrap();
     let mut truth = Truth::new();
     for entry in &manifest.segments {
         let bytes = &image[&format!("{:016x}.seg", entry.id)];
         let mut at = SEGMENT_HEADER_BYTES;
         while (at as u64) < entry.length {
-            let header = FrameHeader::decode(&bytes[at..], &entry.salt, at as u64).unwrap();
+            let header = FrameHeader::decode(&bytes[at..], &entry.salt, at as u64, &Cipher::Plain).unwrap();
             for chunk in frame::chunks(&bytes[at..]) {
                 let account = chunk.body.account.to_string();
                 for op in OpReader::new(chunk.body.ops).map(Result::unwrap) {
@@ -95,7 +96,7 @@ fn truth(image: &Image) -> Truth {
 fn looked_at(image: &Image, boot: [u8; 16]) -> (Disk, baileys_cask::Result<VerifyReport>) {
     let disk = Disk::new(image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    let report = verify(Path::new(FOLDER), &fs, boot);
+    let report = verify(Path::new(FOLDER), &fs, boot, None);
     assert!(disk.events().is_empty(), "{:?}", disk.events());
     (disk, report)
 }
@@ -104,7 +105,8 @@ fn looked_at(image: &Image, boot: [u8; 16]) -> (Disk, baileys_cask::Result<Verif
 fn repaired(image: &Image, boot: [u8; 16], doubtful: Doubtful, context: &str) -> (RepairReport, Records) {
     let disk = Disk::new(image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    let report = repair(Path::new(FOLDER), Path::new("/fixed"), &fs, boot, doubtful).unwrap_or_else(|e| panic!("{context}: {e}"));
+    let report =
+        repair(Path::new(FOLDER), Path::new("/fixed"), &fs, boot, doubtful, None).unwrap_or_else(|e| panic!("{context}: {e}"));
     assert_eq!(disk.image(), *image, "{context}: the damaged one was changed");
     assert_eq!(disk.folders(), ["fixed"], "{context}");
     let new = Disk::new(&disk.image_of("fixed").unwrap());
@@ -497,8 +499,8 @@ fn a_repaired_cask_is_another_cask() {
     let image = cask();
     let disk = Disk::new(&image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, Doubtful::Omit).unwrap();
-    let id = |image: &Image| Manifest::decode(&image["manifest"], Path::new("m")).unwrap().cask_id;
+    repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, Doubtful::Omit, None).unwrap();
+    let id = |image: &Image| Manifest::decode(&image["manifest"], Path::new("m"), &Cipher::Plain).unwrap().cask_id;
     assert_ne!(id(&disk.image_of("fixed").unwrap()), id(&image));
     let last = disk.events().into_iter().rev().find(|event| !matches!(event, Event::Note(_)));
     assert!(matches!(last, Some(Event::SyncOther { label }) if label.is_empty()), "the new name is on disk");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::inbox::{Inbox, Payload};
 use super::port::{OpenTransaction, Port, Reply};
@@ -12,11 +13,12 @@ use crate::backend::ValueSink;
 use crate::backend::file::Durability;
 use crate::error::{Error, Result};
 use crate::lock::Limits;
+use crate::secret::Secret;
 use crate::store::registry::{OpenRequest, Place};
 use crate::store::{Granted, ReadLocks, Settings, Start, Transaction};
 
 /// Reads the options of `openCask`, which JavaScript has checked.
-pub(super) fn parse_open(text: &str) -> Result<OpenRequest> {
+pub(super) fn parse_open(text: &str, secret: Option<Secret>) -> Result<OpenRequest> {
     let options: Value = serde_json::from_str(text).map_err(|_| Error::internal("malformed options"))?;
     let text = |name: &str| options.get(name).and_then(Value::as_str).map(str::to_string);
     let number = |name: &str| options.get(name).and_then(Value::as_u64);
@@ -37,7 +39,18 @@ pub(super) fn parse_open(text: &str) -> Result<OpenRequest> {
         sync_interval: number("syncIntervalMs").map(Duration::from_millis),
         cache_bytes: number("cacheBytes"),
         rollback_guard: text("rollbackGuard").map(Into::into),
+        secret,
     })
+}
+
+/// Takes over a key or a passphrase, whose bytes JavaScript wipes when the call has returned.
+pub(super) fn parse_secret(bytes: Option<&[u8]>) -> Result<Option<Secret>> {
+    match bytes {
+        None => Ok(None),
+        Some([0, key @ ..]) => Secret::key(key).map(Some),
+        Some([1, words @ ..]) => Secret::passphrase(Zeroizing::new(words.to_vec())).map(Some),
+        Some(_) => Err(Error::internal("a malformed secret")),
+    }
 }
 
 fn take_key<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -10,9 +10,10 @@ use super::background;
 use super::inbox::Payload;
 use super::port::Port;
 use crate::backend::file::repair::{Doubtful, RepairReport};
-use crate::backend::file::verify::{Damage, VerifyReport, record_fact};
+use crate::backend::file::verify::{AccountCount, Damage, VerifyReport, record_fact};
 use crate::backend::file::{BackupOptions, FileBackend};
 use crate::error::{Error, ErrorKind, RecordFact, Result};
+use crate::secret::Secret;
 use crate::store::upkeep;
 
 /// Works in the background; the ticket is settled with a report.
@@ -52,18 +53,48 @@ pub(super) fn compact(port: &Port, cask: i32, ticket: u32) -> Result<i32> {
     })
 }
 
-pub(super) fn verify(port: &Port, path: String, ticket: u32) -> Result<i32> {
-    report(port, ticket, move || Ok(describe_verified(&upkeep::verify(&PathBuf::from(path))?)))
+pub(super) fn verify(port: &Port, path: String, secret: Option<Secret>, ticket: u32) -> Result<i32> {
+    report(port, ticket, move || Ok(describe_verified(&upkeep::verify(&PathBuf::from(path), secret.as_ref())?)))
 }
 
-pub(super) fn repair(port: &Port, path: String, target: String, doubtful: &str, ticket: u32) -> Result<i32> {
+pub(super) fn rewrite(
+    port: &Port,
+    path: String,
+    target: String,
+    secret: Option<Secret>,
+    new_secret: Option<Secret>,
+    ticket: u32,
+) -> Result<i32> {
+    report(port, ticket, move || {
+        let accounts = upkeep::rewrite(&PathBuf::from(path), &PathBuf::from(target), secret.as_ref(), new_secret.as_ref())?;
+        let describe = |account: &AccountCount| json!({ "records": account.records, "hasCreds": account.has_creds });
+        let accounts: Map<String, Value> = accounts.iter().map(|(name, account)| (name.clone(), describe(account))).collect();
+        Ok(json!({ "accounts": accounts }))
+    })
+}
+
+pub(super) fn change_key(port: &Port, path: String, secret: Secret, new_secret: Secret, ticket: u32) -> Result<i32> {
+    report(port, ticket, move || upkeep::change_key(&PathBuf::from(path), &secret, &new_secret).map(|()| Value::Null))
+}
+
+pub(super) fn repair(
+    port: &Port,
+    path: String,
+    target: String,
+    doubtful: &str,
+    secret: Option<Secret>,
+    ticket: u32,
+) -> Result<i32> {
     let doubtful = match doubtful {
         "omit" => Doubtful::Omit,
         "omit-ratchets" => Doubtful::OmitRatchets,
         "keep" => Doubtful::Keep,
         _ => return Err(Error::internal("an unknown way to treat records in doubt")),
     };
-    report(port, ticket, move || Ok(describe_repaired(&upkeep::repair(&PathBuf::from(path), &PathBuf::from(target), doubtful)?)))
+    report(port, ticket, move || {
+        let repaired = upkeep::repair(&PathBuf::from(path), &PathBuf::from(target), doubtful, secret.as_ref())?;
+        Ok(describe_repaired(&repaired))
+    })
 }
 
 fn describe_verified(report: &VerifyReport) -> Value {

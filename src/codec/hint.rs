@@ -6,11 +6,15 @@
 //! end     u64 digest of all before
 //! ```
 //!
+//! Of a sealed cask, an envelope holds the groups.
+//!
 //! A hint says nothing that its segment does not say. It is bound to the segment's salt and length and is never synced: one that
 //! is missing, torn or of another segment is not read, and nothing is lost by that.
 
 use super::check::{Salt, digest};
-use super::{preamble, put, read_id, read_u32, read_u64};
+use super::cipher::Cipher;
+use super::{envelope, preamble, put, read_id, read_u32, read_u64};
+use crate::error::Result;
 
 const MAGIC: &[u8; 8] = b"BCASKHNT";
 const HEADER_BYTES: usize = 88;
@@ -130,13 +134,21 @@ impl HintWriter {
     }
 
     /// The bytes of the hint.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `Io` where there are no random numbers to seal it with.
+    pub fn finish(mut self, cipher: &Cipher) -> Result<Vec<u8>> {
         self.end_group();
         put(&mut self.bytes, COUNT_AT, &self.groups.to_le_bytes());
-        let check = digest(&self.bytes);
-        self.bytes.extend_from_slice(&check.to_le_bytes());
-        self.bytes
+        let mut bytes = match cipher.keys() {
+            None => self.bytes,
+            Some(keys) => {
+                let (header, groups) = self.bytes.split_at(HEADER_BYTES.min(self.bytes.len()));
+                envelope::seal(header.to_vec(), groups, keys)?
+            }
+        };
+        bytes.extend_from_slice(&digest(&bytes).to_le_bytes());
+        Ok(bytes)
     }
 
     fn end_group(&mut self) {
@@ -169,25 +181,38 @@ pub struct HintGroup<'a> {
     bytes: &'a [u8],
 }
 
-/// The groups of a hint, all of whose bytes were read back; `None` where they are not a whole, intact hint of this segment.
+/// The checked bytes of a hint, which were read back whole: its header and, in the clear, its groups. `None` where they are not a
+/// whole, intact hint of this segment.
 #[must_use]
-pub fn read<'a>(bytes: &'a [u8], of: &HintOf) -> Option<Vec<HintGroup<'a>>> {
-    if preamble::header_len(bytes, MAGIC)? as usize != HEADER_BYTES || !preamble::is_this_version(bytes) {
+pub fn open(mut bytes: Vec<u8>, of: &HintOf, cipher: &Cipher) -> Option<Vec<u8>> {
+    if preamble::header_len(&bytes, MAGIC)? as usize != HEADER_BYTES || !preamble::is_this_version(&bytes) {
         return None;
     }
-    let checked = bytes.get(..bytes.len().checked_sub(8)?)?;
+    let end = bytes.len().checked_sub(8)?;
     let found = HintOf {
-        cask_id: read_id(checked, 24)?,
-        id: read_u64(checked, 40)?,
-        salt: read_id(checked, 48)?,
-        length: read_u64(checked, 64)?,
+        cask_id: read_id(&bytes, 24)?,
+        id: read_u64(&bytes, 40)?,
+        salt: read_id(&bytes, 48)?,
+        length: read_u64(&bytes, 64)?,
     };
-    if found != *of || digest(checked) != read_u64(bytes, checked.len())? {
+    if found != *of || digest(bytes.get(..end)?) != read_u64(&bytes, end)? {
         return None;
     }
-    let mut rest = checked.get(HEADER_BYTES..)?;
+    bytes.truncate(end);
+    if let Some(keys) = cipher.keys() {
+        let groups = envelope::open(&bytes, HEADER_BYTES, keys)?;
+        bytes.truncate(HEADER_BYTES);
+        bytes.extend_from_slice(&groups);
+    }
+    Some(bytes)
+}
+
+/// The groups of an opened hint; `None` where they are malformed.
+#[must_use]
+pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
+    let mut rest = opened.get(HEADER_BYTES..)?;
     let mut groups = Vec::new();
-    for _ in 0..read_u32(checked, COUNT_AT)? {
+    for _ in 0..read_u32(opened, COUNT_AT)? {
         let (&length, after) = rest.split_first()?;
         let (name, after) = after.split_at_checked(usize::from(length))?;
         let (counts, after) = after.split_at_checked(8)?;
@@ -271,11 +296,16 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use std::sync::Arc;
+
+    use zeroize::Zeroizing;
+
+    use super::super::cipher::SealKeys;
     use super::*;
 
     const OF: HintOf = HintOf { cask_id: [1; 16], id: 7, salt: [2; 16], length: 4096 };
 
-    fn groups() -> Vec<(&'static str, Vec<HintOp<'static>>)> {
+    fn sample() -> Vec<(&'static str, Vec<HintOp<'static>>)> {
         let put = |key: &'static [u8], chunk, chunk_len, op, size| HintOp::Put { key, chunk, chunk_len, op, size };
         vec![
             (
@@ -293,74 +323,107 @@ mod tests {
         ]
     }
 
-    fn written() -> Vec<u8> {
+    fn ciphers() -> [Cipher; 2] {
+        [Cipher::Plain, Cipher::Sealed(Arc::new(SealKeys::new(Zeroizing::new([1; 32]), 1)))]
+    }
+
+    fn is_read(bytes: &[u8], of: &HintOf, cipher: &Cipher) -> bool {
+        open(bytes.to_vec(), of, cipher).is_some_and(|opened| groups(&opened).is_some())
+    }
+
+    fn written(cipher: &Cipher) -> Vec<u8> {
         let mut writer = HintWriter::new(&OF);
-        for (account, ops) in groups() {
+        for (account, ops) in sample() {
             writer.begin(account);
             ops.iter().for_each(|op| writer.push(op));
         }
-        writer.finish()
+        writer.finish(cipher).unwrap()
     }
 
     #[test]
     fn a_hint_reads_back() {
-        let bytes = written();
-        let read = read(&bytes, &OF).unwrap();
-        let found: Vec<(&str, Vec<HintOp<'_>>)> =
-            read.iter().map(|group| (group.account, group.ops().map(Option::unwrap).collect())).collect();
-        assert_eq!(found, groups());
-        assert_eq!(read.iter().map(|group| group.count).collect::<Vec<_>>(), [6, 2]);
+        for cipher in ciphers() {
+            let opened = open(written(&cipher), &OF, &cipher).unwrap();
+            let read = groups(&opened).unwrap();
+            let found: Vec<(&str, Vec<HintOp<'_>>)> =
+                read.iter().map(|group| (group.account, group.ops().map(Option::unwrap).collect())).collect();
+            assert_eq!(found, sample());
+            assert_eq!(read.iter().map(|group| group.count).collect::<Vec<_>>(), [6, 2]);
+        }
     }
 
     #[test]
     fn a_hint_without_operations_reads_back() {
-        assert_eq!(read(&HintWriter::new(&OF).finish(), &OF).unwrap().len(), 0);
+        for cipher in ciphers() {
+            let opened = open(HintWriter::new(&OF).finish(&cipher).unwrap(), &OF, &cipher).unwrap();
+            assert_eq!(groups(&opened).unwrap().len(), 0);
+        }
     }
 
     #[test]
     fn every_flipped_byte_and_truncation_of_a_hint_is_noticed() {
-        let bytes = written();
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x10;
-            assert!(read(&flipped, &OF).is_none(), "byte {at}");
-            assert!(read(&bytes[..at], &OF).is_none(), "length {at}");
+        for cipher in ciphers() {
+            let bytes = written(&cipher);
+            for at in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x10;
+                assert!(!is_read(&flipped, &OF, &cipher), "byte {at}");
+                assert!(!is_read(&bytes[..at], &OF, &cipher), "length {at}");
+            }
         }
     }
 
     #[test]
     fn a_hint_of_another_segment_is_not_read() {
-        let bytes = written();
-        for of in [
-            HintOf { cask_id: [3; 16], ..OF },
-            HintOf { id: 8, ..OF },
-            HintOf { salt: [3; 16], ..OF },
-            HintOf { length: 4104, ..OF },
-        ] {
-            assert!(read(&bytes, &of).is_none(), "{of:?}");
+        for cipher in ciphers() {
+            let bytes = written(&cipher);
+            for of in [
+                HintOf { cask_id: [3; 16], ..OF },
+                HintOf { id: 8, ..OF },
+                HintOf { salt: [3; 16], ..OF },
+                HintOf { length: 4104, ..OF },
+            ] {
+                assert!(!is_read(&bytes, &of, &cipher), "{of:?}");
+            }
         }
+    }
+
+    fn with_digest(mut bytes: Vec<u8>) -> Vec<u8> {
+        let check = digest(&bytes);
+        bytes.extend_from_slice(&check.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_sealed_hint_cannot_be_made_or_changed_without_the_key() {
+        let [plain, sealed] = ciphers();
+        let bytes = written(&sealed);
+        for at in 24..bytes.len() - 8 {
+            let mut forged = bytes[..bytes.len() - 8].to_vec();
+            forged[at] ^= 1;
+            assert!(!is_read(&with_digest(forged), &OF, &sealed), "byte {at}");
+        }
+        assert!(!is_read(&written(&plain), &OF, &sealed));
+        assert!(!bytes.windows(200).any(|window| window == [9; 200]));
     }
 
     // The digest is no proof against bytes that were made on purpose.
     #[test]
     fn malformed_operations_under_a_good_digest_are_refused() {
-        let bytes = written();
+        let bytes = written(&Cipher::Plain);
         let ops_at = HEADER_BYTES + 1 + 3 + 8;
         for at in HEADER_BYTES..bytes.len() - 8 {
             for byte in [0, 1, 0x7f, 0xff] {
                 let mut forged = bytes[..bytes.len() - 8].to_vec();
                 forged[at] = byte;
-                let check = digest(&forged);
-                forged.extend_from_slice(&check.to_le_bytes());
-                if let Some(groups) = read(&forged, &OF) {
+                let opened = open(with_digest(forged), &OF, &Cipher::Plain).unwrap();
+                if let Some(groups) = groups(&opened) {
                     assert!(groups.iter().all(|group| group.ops().all(|op| op.is_some())), "byte {at}");
                 }
             }
         }
         let mut endless = bytes[..bytes.len() - 8].to_vec();
         endless[ops_at..ops_at + 10].fill(0xff);
-        let check = digest(&endless);
-        endless.extend_from_slice(&check.to_le_bytes());
-        assert!(read(&endless, &OF).is_none());
+        assert!(!is_read(&with_digest(endless), &OF, &Cipher::Plain));
     }
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::check::{Salt, digest};
+use super::cipher::{Cipher, SealKeys};
+use super::envelope;
 use super::segment::Link;
 use super::{preamble, put, read_id, read_u32, read_u64};
 use crate::error::{Error, Result};
@@ -13,6 +15,9 @@ const ENTRY_BYTES: usize = 64;
 /// The layout without copies, whose entries are all segments of the log.
 const FIXED_BYTES_OF_LOG_ONLY: usize = 64;
 const ENTRY_BYTES_OF_LOG_ONLY: usize = 40;
+/// The layout of a sealed cask: the cask's identity stays readable, and an envelope holds what follows it in a plain one.
+const FIXED_BYTES_OF_SEALED: usize = 40 + envelope::HEAD_BYTES;
+const ENVELOPE_AT: usize = 40;
 
 /// One segment that is safely on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +68,19 @@ pub struct Manifest {
 
 impl Manifest {
     /// The manifest's bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `Io` where there are no random numbers to seal it with.
+    pub fn encode(&self, cipher: &Cipher) -> Result<Vec<u8>> {
+        let mut bytes = self.encode_plain();
+        if let Some(keys) = cipher.keys() {
+            bytes = Self::seal(&bytes, keys)?;
+        }
+        bytes.extend_from_slice(&digest(&bytes).to_le_bytes());
+        Ok(bytes)
+    }
+
+    fn encode_plain(&self) -> Vec<u8> {
         let mut bytes = vec![0; FIXED_BYTES];
         preamble::write(&mut bytes, MAGIC, FIXED_BYTES as u32);
         put(&mut bytes, 24, &self.cask_id);
@@ -88,32 +104,68 @@ impl Manifest {
             bytes.extend_from_slice(&entry.decided_seq.to_le_bytes());
             bytes.extend_from_slice(&u64::from(entry.is_copy).to_le_bytes());
         }
-        bytes.extend_from_slice(&digest(&bytes).to_le_bytes());
         bytes
+    }
+
+    fn seal(plain: &[u8], keys: &SealKeys) -> Result<Vec<u8>> {
+        let mut header = vec![0; ENVELOPE_AT];
+        preamble::write(&mut header, MAGIC, FIXED_BYTES_OF_SEALED as u32);
+        put(&mut header, 24, plain.get(24..ENVELOPE_AT).unwrap_or_default());
+        envelope::seal(header, plain.get(ENVELOPE_AT..).unwrap_or_default(), keys)
+    }
+
+    /// Whether the bytes are the whole, intact manifest of a sealed cask, as its header says.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn is_sealed(bytes: &[u8], path: &Path) -> Result<bool> {
+        Ok(Self::checked(bytes, path)?.1 == FIXED_BYTES_OF_SEALED)
     }
 
     /// Reads a manifest.
     ///
     /// # Errors
-    /// `Corrupt` where the bytes are not a whole, intact one; `Version` for another format version.
-    pub fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+    /// `Corrupt` where the bytes are not a whole, intact one, or one that was made without the cask's key; `Version` for another format
+    /// version; `Key` for that of a sealed cask where there is no key.
+    pub fn decode(bytes: &[u8], path: &Path, cipher: &Cipher) -> Result<Self> {
+        let (checked, header_len) = Self::checked(bytes, path)?;
+        let damaged = || Error::corrupt(path, 24, "its check does not match its contents");
+        match (header_len, cipher) {
+            (FIXED_BYTES, Cipher::Plain) => Self::fields(checked, FIXED_BYTES, ENTRY_BYTES).ok_or_else(damaged),
+            (FIXED_BYTES_OF_LOG_ONLY, Cipher::Plain) => {
+                Self::fields(checked, FIXED_BYTES_OF_LOG_ONLY, ENTRY_BYTES_OF_LOG_ONLY).ok_or_else(damaged)
+            }
+            (FIXED_BYTES_OF_SEALED, Cipher::Sealed(keys)) => Self::open(checked, keys).ok_or_else(|| {
+                Error::corrupt(path, ENVELOPE_AT as u64, "it is of another cask, or was changed by somebody without the key")
+            }),
+            (FIXED_BYTES_OF_SEALED, Cipher::Plain) => Err(Error::needs_key(path)),
+            (FIXED_BYTES | FIXED_BYTES_OF_LOG_ONLY, Cipher::Sealed(_)) => {
+                Err(Error::corrupt(path, 12, "the manifest is not sealed, and the cask is"))
+            }
+            _ => Err(damaged()),
+        }
+    }
+
+    /// What the digest covers, and the length of the header.
+    fn checked<'b>(bytes: &'b [u8], path: &Path) -> Result<(&'b [u8], usize)> {
         let Some(header_len) = preamble::header_len(bytes, MAGIC) else {
             return Err(Error::corrupt(path, 0, "its first bytes are not those of a manifest"));
         };
         preamble::check_version(bytes, path)?;
-        let fields = match header_len as usize {
-            FIXED_BYTES => Self::fields(bytes, FIXED_BYTES, ENTRY_BYTES),
-            FIXED_BYTES_OF_LOG_ONLY => Self::fields(bytes, FIXED_BYTES_OF_LOG_ONLY, ENTRY_BYTES_OF_LOG_ONLY),
-            _ => None,
-        };
-        fields.ok_or_else(|| Error::corrupt(path, 24, "its check does not match its contents"))
+        let checked = bytes.len().checked_sub(8).and_then(|end| bytes.get(..end));
+        let checked = checked.filter(|checked| read_u64(bytes, checked.len()) == Some(digest(checked)));
+        let checked = checked.ok_or_else(|| Error::corrupt(path, 24, "its check does not match its contents"))?;
+        Ok((checked, header_len as usize))
     }
 
-    fn fields(bytes: &[u8], fixed: usize, entry_bytes: usize) -> Option<Self> {
-        let checked = bytes.get(..bytes.len().checked_sub(8)?)?;
-        if digest(checked) != read_u64(bytes, checked.len())? {
-            return None;
-        }
+    fn open(sealed: &[u8], keys: &SealKeys) -> Option<Self> {
+        let rest = envelope::open(sealed, ENVELOPE_AT, keys)?;
+        let mut plain = sealed.get(..ENVELOPE_AT)?.to_vec();
+        plain.extend_from_slice(&rest);
+        Self::fields(&plain, FIXED_BYTES, ENTRY_BYTES)
+    }
+
+    fn fields(checked: &[u8], fixed: usize, entry_bytes: usize) -> Option<Self> {
         let count = read_u32(checked, 56)? as usize;
         let entries = checked.get(fixed..)?;
         if entries.len() != count.checked_mul(entry_bytes)? {
@@ -159,11 +211,19 @@ fn read_entry(entry: &[u8]) -> Option<ManifestEntry> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn manifest_reads_back_and_notices_every_flipped_byte_and_truncation() {
-        let manifest = Manifest {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn sealed(key: u8) -> Cipher {
+        Cipher::Sealed(Arc::new(SealKeys::new(Zeroizing::new([key; 32]), 1)))
+    }
+
+    fn sample() -> Manifest {
+        Manifest {
             cask_id: [3; 16],
             generation: 5,
             synced: 77,
@@ -174,15 +234,45 @@ mod tests {
             through: Some(Link { id: 6, salt: [8; 16], end: 512, last_seq: 70 }),
             next_id: 9,
             epoch: 4,
-        };
-        let bytes = manifest.encode();
-        assert_eq!(Manifest::decode(&bytes, Path::new("m")).unwrap(), manifest);
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x10;
-            assert!(Manifest::decode(&flipped, Path::new("m")).is_err(), "byte {at}");
-            assert!(Manifest::decode(&bytes[..at], Path::new("m")).is_err(), "length {at}");
         }
+    }
+
+    fn decode(bytes: &[u8], cipher: &Cipher) -> Result<Manifest> {
+        Manifest::decode(bytes, Path::new("m"), cipher)
+    }
+
+    #[test]
+    fn manifest_reads_back_and_notices_every_flipped_byte_and_truncation() {
+        for cipher in [Cipher::Plain, sealed(1)] {
+            let bytes = sample().encode(&cipher).unwrap();
+            assert_eq!(decode(&bytes, &cipher).unwrap(), sample());
+            for at in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x10;
+                assert!(decode(&flipped, &cipher).is_err(), "byte {at}");
+                assert!(decode(&bytes[..at], &cipher).is_err(), "length {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_manifest_cannot_be_changed_without_the_key() {
+        let bytes = sample().encode(&sealed(1)).unwrap();
+        for at in 24..bytes.len() - 8 {
+            let mut forged = bytes[..bytes.len() - 8].to_vec();
+            forged[at] ^= 1;
+            let check = digest(&forged);
+            forged.extend_from_slice(&check.to_le_bytes());
+            assert_eq!(decode(&forged, &sealed(1)).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn manifests_of_other_ciphers_and_keys_are_refused() {
+        let kind = |written: &Cipher, read: &Cipher| decode(&sample().encode(written).unwrap(), read).unwrap_err().kind();
+        assert_eq!(kind(&sealed(1), &Cipher::Plain), ErrorKind::Key);
+        assert_eq!(kind(&Cipher::Plain, &sealed(1)), ErrorKind::Corrupt);
+        assert_eq!(kind(&sealed(2), &sealed(1)), ErrorKind::Corrupt);
     }
 
     #[test]
@@ -200,7 +290,7 @@ mod tests {
             bytes.extend_from_slice(&last_seq.to_le_bytes());
         }
         bytes.extend_from_slice(&digest(&bytes).to_le_bytes());
-        let manifest = Manifest::decode(&bytes, Path::new("m")).unwrap();
+        let manifest = decode(&bytes, &Cipher::Plain).unwrap();
         let entry = |id, last_seq| ManifestEntry {
             id,
             salt: [9; 16],

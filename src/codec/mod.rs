@@ -1,10 +1,13 @@
-//! Bytes on disk: checks, frames, segment headers, the manifest. Pure functions over slices; no I/O.
+//! Bytes on disk: checks, ciphers, frames, segment headers, the manifest, the key slot. Pure functions over slices; no I/O.
 //!
 //! `docs/format.md` draws every byte.
 
 pub mod check;
+pub mod cipher;
+pub mod envelope;
 pub mod frame;
 pub mod hint;
+pub mod key_slot;
 pub mod manifest;
 pub mod preamble;
 pub mod segment;

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::check::{Salt, digest};
+use super::cipher::{Cipher, PLAIN, TAG_BYTES};
 use super::{preamble, put, read_id, read_u16, read_u32, read_u64};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Length of a segment header in bytes; the first frame follows it.
 pub const SEGMENT_HEADER_BYTES: usize = 256;
 const MAGIC: &[u8; 8] = b"BCASKSEG";
 const CHECK_AT: usize = SEGMENT_HEADER_BYTES - 8;
+const SIGNATURE_AT: usize = 160;
 
 /// Where the log leaves a segment for the next one. Bytes of it past `end` are not part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +39,8 @@ pub struct SegmentHeader {
     pub epoch: u64,
     /// The operating system's boot id when it was made; zeros where there is none.
     pub boot_id: [u8; 16],
-    /// Cipher; 0 is none.
-    pub cipher: u16,
     /// Whether compaction wrote it: its frames are copies with gaps between their sequence numbers, and it is no link of the log.
     pub is_copy: bool,
-    /// Key the cipher uses; 0 is none.
-    pub key_id: u32,
     /// Sequence number of the first frame.
     pub first_seq: u64,
     /// Sequence number up to which all was on disk when it was made.
@@ -57,7 +55,7 @@ pub struct SegmentHeader {
 impl SegmentHeader {
     /// The header's bytes.
     #[must_use]
-    pub fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub fn encode(&self, cipher: &Cipher) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         preamble::write(&mut bytes, MAGIC, SEGMENT_HEADER_BYTES as u32);
         put(&mut bytes, 24, &self.cask_id);
@@ -65,9 +63,9 @@ impl SegmentHeader {
         put(&mut bytes, 48, &self.salt);
         put(&mut bytes, 64, &self.epoch.to_le_bytes());
         put(&mut bytes, 72, &self.boot_id);
-        put(&mut bytes, 88, &self.cipher.to_le_bytes());
+        put(&mut bytes, 88, &cipher.code().to_le_bytes());
         put(&mut bytes, 90, &u16::from(self.is_copy).to_le_bytes());
-        put(&mut bytes, 92, &self.key_id.to_le_bytes());
+        put(&mut bytes, 92, &cipher.key_id().to_le_bytes());
         put(&mut bytes, 96, &self.first_seq.to_le_bytes());
         put(&mut bytes, 104, &self.synced.to_le_bytes());
         if let Some(link) = self.predecessor {
@@ -77,6 +75,10 @@ impl SegmentHeader {
             put(&mut bytes, 144, &link.last_seq.to_le_bytes());
         }
         put(&mut bytes, 152, &self.preallocated.to_le_bytes());
+        if let Some(keys) = cipher.keys() {
+            let signature = keys.sign_header(bytes.get(..SIGNATURE_AT).unwrap_or_default());
+            put(&mut bytes, SIGNATURE_AT, &signature);
+        }
         let check = digest(bytes.get(..CHECK_AT).unwrap_or_default());
         put(&mut bytes, CHECK_AT, &check.to_le_bytes());
         bytes
@@ -85,19 +87,34 @@ impl SegmentHeader {
     /// Reads a header: `None` where the bytes are not a whole, intact one.
     ///
     /// # Errors
-    /// `Version` for another format version, `Key` for a sealed segment.
-    pub fn decode(bytes: &[u8], path: &Path) -> Result<Option<Self>> {
+    /// `Version` for another format version; `Key` for a sealed segment in a cask that is not; `Corrupt` for a plain one in a sealed
+    /// cask, and for one that was sealed with another key or changed by somebody who has none.
+    pub fn decode(bytes: &[u8], path: &Path, cipher: &Cipher) -> Result<Option<Self>> {
         if preamble::header_len(bytes, MAGIC).is_none() {
             return Ok(None);
         }
         preamble::check_version(bytes, path)?;
         let Some(header) = Self::fields(bytes) else { return Ok(None) };
-        if header.cipher != 0 {
-            return Err(Error::new(
-                ErrorKind::Key,
-                format!("{} is sealed, and this version of baileys-cask opens plain casks only", path.display()),
-            )
-            .with_text("path", path.display().to_string()));
+        let (code, key_id) = (read_u16(bytes, 88), read_u32(bytes, 92));
+        if code != Some(cipher.code()) {
+            return Err(match code {
+                Some(PLAIN) => Error::corrupt(path, 88, "the segment is not sealed, and the cask is"),
+                _ => Error::needs_key(path),
+            });
+        }
+        if let Some(keys) = cipher.keys() {
+            if key_id != Some(keys.id()) {
+                return Err(Error::corrupt(path, 92, "the segment is sealed with a key that is not the cask's"));
+            }
+            let signed = bytes.get(..SIGNATURE_AT).unwrap_or_default();
+            let signature = bytes.get(SIGNATURE_AT..SIGNATURE_AT + TAG_BYTES).unwrap_or_default();
+            if keys.sign_header(signed) != *signature {
+                return Err(Error::corrupt(
+                    path,
+                    SIGNATURE_AT as u64,
+                    "the segment's header was changed by somebody without the key",
+                ));
+            }
         }
         Ok(Some(header))
     }
@@ -117,9 +134,7 @@ impl SegmentHeader {
             salt: read_id(whole, 48)?,
             epoch: read_u64(whole, 64)?,
             boot_id: read_id(whole, 72)?,
-            cipher: read_u16(whole, 88)?,
             is_copy: read_u16(whole, 90)? & 1 == 1,
-            key_id: read_u32(whole, 92)?,
             first_seq: read_u64(whole, 96)?,
             synced: read_u64(whole, 104)?,
             predecessor,
@@ -131,7 +146,17 @@ impl SegmentHeader {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use std::sync::Arc;
+
+    use zeroize::Zeroizing;
+
+    use super::super::cipher::SealKeys;
     use super::*;
+    use crate::error::ErrorKind;
+
+    fn sealed(key: u8, id: u32) -> Cipher {
+        Cipher::Sealed(Arc::new(SealKeys::new(Zeroizing::new([key; 32]), id)))
+    }
 
     fn sample() -> SegmentHeader {
         SegmentHeader {
@@ -140,9 +165,7 @@ mod tests {
             salt: [2; 16],
             epoch: 3,
             boot_id: [4; 16],
-            cipher: 0,
             is_copy: true,
-            key_id: 0,
             first_seq: 100,
             synced: 90,
             predecessor: Some(Link { id: 6, salt: [5; 16], end: 4096, last_seq: 99 }),
@@ -150,29 +173,59 @@ mod tests {
         }
     }
 
-    #[test]
-    fn header_reads_back() {
-        let header = sample();
-        assert_eq!(SegmentHeader::decode(&header.encode(), Path::new("x")).unwrap(), Some(header));
+    fn decode(bytes: &[u8], cipher: &Cipher) -> Result<Option<SegmentHeader>> {
+        SegmentHeader::decode(bytes, Path::new("x"), cipher)
     }
 
     #[test]
-    fn every_flipped_bit_of_a_header_is_noticed() {
-        let bytes = sample().encode();
-        for at in 0..bytes.len() * 8 {
-            let mut flipped = bytes;
-            flipped[at / 8] ^= 1 << (at % 8);
-            assert_eq!(SegmentHeader::decode(&flipped, Path::new("x")).unwrap(), None, "bit {at}");
+    fn header_reads_back() {
+        for cipher in [Cipher::Plain, sealed(1, 1)] {
+            assert_eq!(decode(&sample().encode(&cipher), &cipher).unwrap(), Some(sample()));
         }
     }
 
     #[test]
+    fn every_flipped_bit_of_a_header_is_noticed() {
+        for cipher in [Cipher::Plain, sealed(1, 1)] {
+            let bytes = sample().encode(&cipher);
+            for at in 0..bytes.len() * 8 {
+                let mut flipped = bytes;
+                flipped[at / 8] ^= 1 << (at % 8);
+                assert_eq!(decode(&flipped, &cipher).unwrap(), None, "bit {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_header_cannot_be_changed_without_the_key() {
+        let cipher = sealed(1, 1);
+        let bytes = sample().encode(&cipher);
+        for at in (24..88).chain(96..SIGNATURE_AT + TAG_BYTES) {
+            let mut forged = bytes;
+            forged[at] ^= 1;
+            let check = digest(&forged[..CHECK_AT]);
+            put(&mut forged, CHECK_AT, &check.to_le_bytes());
+            assert_eq!(decode(&forged, &cipher).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn headers_of_other_ciphers_and_keys_are_refused() {
+        let (plain, one) = (Cipher::Plain, sealed(1, 1));
+        let kind = |written: &Cipher, read: &Cipher| decode(&sample().encode(written), read).unwrap_err().kind();
+        assert_eq!(kind(&one, &plain), ErrorKind::Key);
+        assert_eq!(kind(&plain, &one), ErrorKind::Corrupt);
+        assert_eq!(kind(&sealed(1, 2), &one), ErrorKind::Corrupt);
+        assert_eq!(kind(&sealed(2, 1), &one), ErrorKind::Corrupt);
+    }
+
+    #[test]
     fn a_newer_version_is_named() {
-        let mut bytes = sample().encode();
+        let mut bytes = sample().encode(&Cipher::Plain);
         put(&mut bytes, 8, &9_u16.to_le_bytes());
         let check = digest(&bytes[..16]);
         put(&mut bytes, 16, &check.to_le_bytes());
-        let error = SegmentHeader::decode(&bytes, Path::new("x")).unwrap_err();
+        let error = decode(&bytes, &Cipher::Plain).unwrap_err();
         assert_eq!((error.kind(), error.number("found")), (ErrorKind::Version, Some(9)));
     }
 }

@@ -15,6 +15,7 @@ use crate::backend::file::rollback::NOTED_EVERY;
 use crate::backend::file::{Durability, FileBackend, FileOptions, RecoveryReport};
 use crate::backend::memory::MemoryBackend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
 
 /// Where a cask is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Place {
     Private,
 }
 
-/// How to open a cask. `None` leaves it to the store that is open already, or to the default.
+/// How to open a cask. `None` leaves an option to the store that is open already, or to the default.
 #[derive(Debug, Clone)]
 pub struct OpenRequest {
     /// Where it is.
@@ -40,6 +41,8 @@ pub struct OpenRequest {
     pub cache_bytes: Option<u64>,
     /// State file that tells whether the cask is an older copy.
     pub rollback_guard: Option<PathBuf>,
+    /// What seals the cask. Unlike the others, leaving it out means that the cask is plain.
+    pub secret: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -131,6 +134,7 @@ fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
             durability: request.durability.unwrap_or(defaults.durability),
             sync_interval: request.sync_interval.unwrap_or(defaults.sync_interval),
             cache_bytes: request.cache_bytes,
+            secret: request.secret.clone(),
             ..defaults
         };
         let backend = FileBackend::open(&path, Arc::new(OsFs), &options, Some(hold))?;
@@ -194,6 +198,14 @@ fn share_or(
 
 fn check_same_options(open: &Open, request: &OpenRequest) -> Result<()> {
     let Some(file) = &open.file else { return Ok(()) };
+    if !file.is_opened_with(request.secret.as_ref())? {
+        let what = match (&request.secret, file.is_sealed()) {
+            (None, _) => "is open and sealed; give its encryptionKey",
+            (Some(_), true) => "is open, and was opened with another encryptionKey",
+            (Some(_), false) => "is open and not sealed, and an encryptionKey was given",
+        };
+        return Err(Error::key(file.folder(), what));
+    }
     let contradicts = |option: &str, asked: String, has: String| {
         Error::new(
             ErrorKind::InvalidArgument,

@@ -1,5 +1,6 @@
 //! What is done to the folder of a cask that nobody has open.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,27 +8,34 @@ use super::registry;
 use crate::backend::file::folder::{Folder, SharedHold, boot_id};
 use crate::backend::file::fs::{Fs, OsFs};
 use crate::backend::file::repair::{self, Doubtful, RepairReport};
-use crate::backend::file::verify::{self, VerifyReport};
+use crate::backend::file::verify::{self, AccountCount, VerifyReport};
+use crate::backend::file::{rewrite, sealing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
 
 /// Keeps a folder from being opened.
 fn hold(path: &Path) -> Result<SharedHold> {
+    refuse_open(path)?;
+    Folder::hold_shared(path)
+}
+
+fn refuse_open(path: &Path) -> Result<()> {
     if registry::is_open(path) {
         let shown = path.display().to_string();
         let message = format!("{shown} is open in this process; close it, or make a backup and look at that");
         return Err(Error::new(ErrorKind::Locked, message).with_text("path", shown));
     }
-    Folder::hold_shared(path)
+    Ok(())
 }
 
 /// Looks for damage. Changes nothing, and keeps the folder from being opened meanwhile. Blocks: call it off the JavaScript thread.
 ///
 /// # Errors
 /// `InvalidArgument` where no cask is there, `Locked` where it is open, `Version`, `Key`, `Io`.
-pub fn verify(path: &Path) -> Result<VerifyReport> {
+pub fn verify(path: &Path, secret: Option<&Secret>) -> Result<VerifyReport> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
-    verify::verify(hold.path(), &fs, boot_id())
+    verify::verify(hold.path(), &fs, boot_id(), secret)
 }
 
 /// Writes everything intact to a new cask at `target`. Changes nothing in the damaged one, and keeps it from being opened meanwhile.
@@ -35,8 +43,39 @@ pub fn verify(path: &Path) -> Result<VerifyReport> {
 ///
 /// # Errors
 /// Those of [`verify()`], and `InvalidArgument` for a target where something is.
-pub fn repair(path: &Path, target: &Path, doubtful: Doubtful) -> Result<RepairReport> {
+pub fn repair(path: &Path, target: &Path, doubtful: Doubtful, secret: Option<&Secret>) -> Result<RepairReport> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
-    repair::repair(hold.path(), target, &fs, boot_id(), doubtful)
+    repair::repair(hold.path(), target, &fs, boot_id(), doubtful, secret)
+}
+
+/// Writes all records of a cask to a new one at `target`, under another secret or none. Changes nothing in the first one, and keeps it
+/// from being opened meanwhile. Blocks: call it off the JavaScript thread.
+///
+/// # Errors
+/// Those of [`repair()`], and `Corrupt` where the cask is damaged.
+pub fn rewrite(
+    path: &Path,
+    target: &Path,
+    secret: Option<&Secret>,
+    new_secret: Option<&Secret>,
+) -> Result<BTreeMap<String, AccountCount>> {
+    let hold = hold(path)?;
+    let fs: Arc<dyn Fs> = Arc::new(OsFs);
+    rewrite::rewrite(hold.path(), target, &fs, boot_id(), secret, new_secret)
+}
+
+/// Gives a sealed cask another secret. Blocks: call it off the JavaScript thread.
+///
+/// # Errors
+/// `InvalidArgument` where no cask is there, `Locked` where it is open, `Key` where it is not sealed or with another secret, `Corrupt`,
+/// `Version`, `Io`. After a failure to bring the folder's names to disk either secret may open it, and else the old one.
+pub fn change_key(path: &Path, secret: &Secret, new_secret: &Secret) -> Result<()> {
+    refuse_open(path)?;
+    let folder = Folder::existing(path)?;
+    let path = folder.path().to_path_buf();
+    let hold = folder.hold()?;
+    let changed = sealing::change_key(&OsFs, &path, secret, new_secret);
+    hold.release(true);
+    changed
 }

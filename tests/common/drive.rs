@@ -28,6 +28,7 @@ pub fn options(durability: Durability) -> FileOptions {
         compacts: false,
         hint_from: u64::MAX,
         preallocates: false,
+        secret: None,
     }
 }
 

@@ -14,6 +14,7 @@ pub fn at(path: &Path) -> OpenRequest {
         sync_interval: None,
         cache_bytes: None,
         rollback_guard: None,
+        secret: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::frames::Frames;
 use super::fs::{FsFile, fill_at};
 use super::new_folder::NewFolder;
 use super::recover::{is_as_named, walk_named};
-use super::{FileBackend, lock, manifest_file};
+use super::{FileBackend, lock, manifest_file, sealing};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
@@ -129,6 +129,10 @@ impl FileBackend {
     fn copy_to(&self, folder: &Path, manifest: &Manifest, options: &BackupOptions<'_>) -> Result<BackupReport> {
         let last_seq = manifest.synced;
         let mut report = BackupReport { generation: manifest.generation, last_seq, ..BackupReport::default() };
+        // Before anything that is sealed under it.
+        if self.log.cipher.is_sealed() {
+            sealing::copy_slot(&*self.log.fs, &self.log.folder, folder)?;
+        }
         for entry in &manifest.segments {
             if (options.is_cancelled)() {
                 return Err(Error::new(ErrorKind::Aborted, "the backup was aborted"));
@@ -139,7 +143,7 @@ impl FileBackend {
             self.copy_segment(folder, entry, options.hard_links, &mut report)?;
         }
         // Without it, segments are no cask.
-        manifest_file::store(&*self.log.fs, folder, manifest)?;
+        manifest_file::store(&*self.log.fs, folder, manifest, &self.log.cipher)?;
         Ok(report)
     }
 
@@ -170,12 +174,12 @@ impl FileBackend {
     fn check_copy(&self, entry: &ManifestEntry, file: &dyn FsFile, target: &Path, source: &Path) -> Result<()> {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         let filled = fill_at(file, &mut bytes, 0).map_err(|cause| Error::io("read", target, &cause))?;
-        let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), source)?
+        let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), source, &self.log.cipher)?
             .filter(|header| header.cask_id == self.log.cask_id && header.id == entry.id && is_as_named(header, entry));
         let Some(header) = header else {
             return Err(Error::corrupt(source, 0, "the segment was changed or exchanged"));
         };
-        walk_named(Frames::new(file, target, header.salt, entry.length), &header, entry, source, |_| {})
+        walk_named(Frames::new(file, target, header.salt, entry.length, &self.log.cipher), &header, entry, source, |_| {})
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
+use super::sealing::{KEY, KEY_TEMP};
 use crate::error::{Error, ErrorKind, Result};
 
 /// File that is locked while the folder is held. It is never removed and never renamed.
@@ -96,6 +97,17 @@ impl Folder {
         let metadata = file.metadata().map_err(|cause| Error::io("fstat", &lock_path, &cause))?;
         let key = FolderKey::of(&metadata, &path);
         Ok(Self { path, file, key, warnings })
+    }
+
+    /// A folder that holds a cask already.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is none, `Io`. Nothing is made there then.
+    pub fn existing(path: &Path) -> Result<Self> {
+        if !path.join(MANIFEST).exists() {
+            return Err(refuse(path, "holds no cask; give the path of one"));
+        }
+        Self::prepare(path)
     }
 
     /// Keeps a folder from being opened while it is only looked at. Changes nothing in it.
@@ -328,7 +340,7 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
         }
         baileys |= name == "creds.json";
         // Segments without a manifest are a damaged cask, which opening reports as such; lost+found is a fresh volume's.
-        let ours = [LOCK, OWNER, MANIFEST_TEMP, POISON_MARKER, "lost+found"].contains(&&*name)
+        let ours = [LOCK, OWNER, MANIFEST_TEMP, POISON_MARKER, KEY, KEY_TEMP, "lost+found"].contains(&&*name)
             || super::segments::id_of_file_name(&name).is_some();
         foreign |= !ours;
     }

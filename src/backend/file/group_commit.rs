@@ -116,14 +116,19 @@ impl FileBackend {
         let mut placed = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
-            let mut run = first.frame.clone();
+            let mut run = Vec::with_capacity(first.frame.len());
+            if let Err(error) = self.log.prepare(&first.frame, &mut run) {
+                placed.push(Err(error));
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
             let mut count = 1;
             let limit = usize::try_from(tail.room(self.log.roll_at())).unwrap_or(usize::MAX).min(MERGED_WRITE_BYTES);
             for next in rest.iter().skip(1) {
-                if run.len() + next.frame.len() > limit {
+                // One that cannot be prepared is told of when it comes first.
+                if run.len() + next.frame.len() > limit || self.log.prepare(&next.frame, &mut run).is_err() {
                     break;
                 }
-                run.extend_from_slice(&next.frame);
                 count += 1;
             }
             let (group, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));

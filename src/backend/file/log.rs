@@ -11,7 +11,8 @@ use super::fs::{Fs, FsFile, write_all_at};
 use super::preallocation::Spare;
 use super::segments::Segments;
 use super::tail::{Active, Tail};
-use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameKind};
+use crate::codec::cipher::{Cipher, random};
+use crate::codec::frame::{self, FRAME_HEADER_BYTES, Form, FrameKind};
 use crate::codec::manifest::ManifestEntry;
 use crate::codec::read_u32;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -41,6 +42,8 @@ pub struct Log {
     pub segments: Segments,
     /// Identity of the cask.
     pub cask_id: [u8; 16],
+    /// How its bytes are kept.
+    pub cipher: Cipher,
     /// The operating system's boot id; zeros where there is none.
     pub boot_id: [u8; 16],
     /// Length at which a segment ends at the latest.
@@ -49,18 +52,6 @@ pub struct Log {
     pub roll_at: AtomicU64,
     /// Whether segments may be preallocated.
     pub preallocates: bool,
-}
-
-/// Random bytes from the operating system.
-///
-/// # Errors
-/// `Io` where it has none.
-pub fn random_id() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|cause| {
-        Error::io("getrandom", std::path::Path::new("the random source"), &std::io::Error::other(cause.to_string()))
-    })?;
-    Ok(bytes)
 }
 
 /// A cask that needs less than a segment ends its segments earlier, but not before they have this length.
@@ -79,7 +70,19 @@ impl Log {
         self.roll_at.store(live.saturating_mul(2).clamp(least, self.segment_bytes), Ordering::Relaxed);
     }
 
-    /// Appends a run of unfinished frames with one write. Frames that were written whole before a failure count.
+    /// Adds an encoded frame to a run as it goes to disk: of a sealed cask, sealed.
+    ///
+    /// # Errors
+    /// `Io` where there are no random numbers; the run is as it was then.
+    pub fn prepare(&self, frame: &[u8], run: &mut Vec<u8>) -> Result<()> {
+        match self.cipher.keys() {
+            None => run.extend_from_slice(frame),
+            Some(keys) => frame::seal(frame, keys, run)?,
+        }
+        Ok(())
+    }
+
+    /// Appends a run of unfinished frames, which [`Self::prepare`] has made, with one write. Frames that were written whole before a failure count.
     ///
     /// The run has to fit into [`Tail::room`]; a run that does not gets a segment of its own.
     pub fn append(&self, tail: &mut Tail, run: &mut [u8]) -> Written {
@@ -104,7 +107,7 @@ impl Log {
         let offset = active.end;
         let mut seq = tail.next_seq;
         for_each_frame(run, |at, frame| {
-            frame::finish(frame, seq, tail.synced, &active.salt, offset + at as u64);
+            frame::finish(frame, seq, tail.synced, &active.salt, offset + at as u64, &self.cipher);
             seq += 1;
         });
         let outcome = write_all_at(&*active.file, run, offset);
@@ -148,7 +151,7 @@ impl Log {
     /// `Io`.
     pub fn append_empty(&self, tail: &mut Tail, kind: FrameKind) -> Result<()> {
         let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES);
-        frame::encode_empty(&mut frame, kind);
+        frame::encode_empty(&mut frame, kind, Form::of(&self.cipher));
         let dirty = tail.dirty;
         let written = self.append(tail, &mut frame);
         // A frame that holds nothing asks for no sync.
@@ -237,12 +240,10 @@ impl Log {
         Ok(SegmentHeader {
             cask_id: self.cask_id,
             id: u64::from(id),
-            salt: random_id()?,
+            salt: random()?,
             epoch: tail.epoch,
             boot_id: self.boot_id,
-            cipher: 0,
             is_copy: false,
-            key_id: 0,
             first_seq: tail.next_seq,
             synced: tail.synced,
             predecessor: tail.left,
@@ -265,7 +266,7 @@ impl Log {
     /// `Io`.
     pub fn write_header(&self, file: &dyn FsFile, header: &SegmentHeader, sync: bool) -> Result<()> {
         let path = self.segments.path(header.id as u32);
-        write_all_at(file, &header.encode(), 0).map_err(|(_, cause)| Error::io("write", &path, &cause))?;
+        write_all_at(file, &header.encode(&self.cipher), 0).map_err(|(_, cause)| Error::io("write", &path, &cause))?;
         if sync {
             file.sync_data().map_err(|cause| Error::io("fdatasync", &path, &cause))?;
             self.sync_names()?;

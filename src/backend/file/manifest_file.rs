@@ -3,10 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use super::fs::{Fs, read_all, write_all_at};
-use super::log::{Log, random_id};
+use super::fs::{Fs, read_all};
+use super::log::Log;
+use super::replace::replace;
+use super::sealing::Sealing;
 use super::segments::id_of_file_name;
 use super::tail::Tail;
+use crate::codec::cipher::{Cipher, random};
 use crate::codec::manifest::Manifest;
 use crate::error::{Error, Result};
 
@@ -21,12 +24,12 @@ pub const POISON_MARKER: &str = "poisoned";
 ///
 /// # Errors
 /// `Corrupt` where segments have no manifest, `Version`, `Io`.
-pub fn load_or_create(fs: &dyn Fs, folder: &Path) -> Result<Manifest> {
+pub(super) fn load_or_create(fs: &dyn Fs, folder: &Path, sealing: &Sealing) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
     match fs.open(&path) {
         Ok(file) => {
             let bytes = read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
-            Manifest::decode(&bytes, &path)
+            Manifest::decode(&bytes, &path, &sealing.cipher)
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
@@ -34,9 +37,10 @@ pub fn load_or_create(fs: &dyn Fs, folder: &Path) -> Result<Manifest> {
             if names.iter().any(|name| id_of_file_name(name).is_some()) {
                 return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
             }
-            let manifest = Manifest { cask_id: random_id()?, generation: 1, ..Manifest::default() };
+            let cask_id = sealing.cask_id.map_or_else(random, Ok)?;
+            let manifest = Manifest { cask_id, generation: 1, ..Manifest::default() };
             // Whether its name is on disk is uncertain after a failure, so the next open makes another one.
-            store(fs, folder, &manifest).inspect_err(|_| drop(fs.remove(&path)))?;
+            store(fs, folder, &manifest, &sealing.cipher).inspect_err(|_| drop(fs.remove(&path)))?;
             Ok(manifest)
         }
         Err(cause) => Err(Error::io("open", &path, &cause)),
@@ -62,18 +66,8 @@ pub fn describe(log: &Log, tail: &Tail, generation: u64) -> Manifest {
 ///
 /// # Errors
 /// `Io`.
-pub fn store(fs: &dyn Fs, folder: &Path, manifest: &Manifest) -> Result<()> {
-    let temp = folder.join(MANIFEST_TEMP);
-    let place = folder.join(MANIFEST);
-    match fs.remove(&temp) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(Error::io("unlink", &temp, &cause)),
-        _ => {}
-    }
-    let file = fs.create_new(&temp).map_err(|cause| Error::io("open", &temp, &cause))?;
-    write_all_at(&*file, &manifest.encode(), 0).map_err(|(_, cause)| Error::io("write", &temp, &cause))?;
-    file.sync_data().map_err(|cause| Error::io("fdatasync", &temp, &cause))?;
-    fs.rename(&temp, &place).map_err(|cause| Error::io("rename", &place, &cause))?;
-    fs.sync_folder(folder).map_err(|cause| Error::io("fsync", folder, &cause))
+pub fn store(fs: &dyn Fs, folder: &Path, manifest: &Manifest, cipher: &Cipher) -> Result<()> {
+    replace(fs, folder, MANIFEST, MANIFEST_TEMP, &manifest.encode(cipher)?)
 }
 
 /// Whether a manifest that [`store`] failed to bring to disk may be found in its place all the same.

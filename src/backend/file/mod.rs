@@ -4,6 +4,7 @@ mod backup;
 pub mod cache;
 mod chores;
 pub mod compaction;
+mod copying;
 pub mod folder;
 mod frames;
 pub mod fs;
@@ -19,8 +20,11 @@ mod reading;
 mod reappend;
 mod recover;
 pub mod repair;
+mod replace;
 mod reserve;
+pub mod rewrite;
 pub mod rollback;
+pub mod sealing;
 pub mod segments;
 mod survey;
 mod tail;
@@ -46,8 +50,9 @@ use self::segments::Wait;
 use self::tail::Tail;
 use self::writer::{Job, Writer};
 use super::{Applied, Backend, Batch, Completion, ValueSink};
-use crate::codec::frame::{self, FrameKind};
+use crate::codec::frame::{self, Form, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{Fingerprint, Secret};
 
 pub use self::backup::{BackupOptions, BackupReport};
 use self::recover::Recovered;
@@ -90,6 +95,8 @@ pub struct FileOptions {
     pub hint_from: u64,
     /// Whether a cask with [`Durability::Power`] preallocates in the background, without being asked.
     pub preallocates: bool,
+    /// What seals the cask; `None` for a plain one.
+    pub secret: Option<Secret>,
 }
 
 impl Default for FileOptions {
@@ -103,6 +110,7 @@ impl Default for FileOptions {
             compacts: true,
             hint_from: hints::HINT_FROM_BYTES,
             preallocates: true,
+            secret: None,
         }
     }
 }
@@ -121,6 +129,7 @@ pub struct FileBackend {
     durability: Durability,
     sync_interval: Duration,
     cache_bytes: Option<u64>,
+    fingerprint: Option<Fingerprint>,
     writer: Writer,
     chores: Chores,
     hold: Mutex<Option<FolderHold>>,
@@ -167,6 +176,8 @@ const SPINS_PER_TRY: u32 = 16;
 thread_local! {
     /// Where this thread encodes its batches.
     static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where this thread seals them.
+    static SEALED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
@@ -181,13 +192,16 @@ impl FileBackend {
     pub fn open(path: &Path, fs: Arc<dyn Fs>, options: &FileOptions, hold: Option<FolderHold>) -> Result<Arc<Self>> {
         let writer = Writer::shared()?;
         let chores = Chores::shared()?;
-        let manifest = manifest_file::load_or_create(&*fs, path)?;
+        let fingerprint = options.secret.as_ref().map(Secret::fingerprint).transpose()?;
+        let sealing = sealing::unlock_or_create(&*fs, path, options.secret.as_ref())?;
+        let manifest = manifest_file::load_or_create(&*fs, path, &sealing)?;
         let cache = ValueCache::new(options.cache_bytes);
         let log = Log {
             folder: path.into(),
-            segments: segments::Segments::new(cache.cask(), path, Arc::clone(&fs)),
+            segments: segments::Segments::new(cache.cask(), path, Arc::clone(&fs), sealing.cipher.clone()),
             fs,
             cask_id: manifest.cask_id,
+            cipher: sealing.cipher,
             boot_id: options.boot_id,
             segment_bytes: options.segment_bytes,
             roll_at: AtomicU64::new(options.segment_bytes),
@@ -211,6 +225,7 @@ impl FileBackend {
             durability: options.durability,
             sync_interval: options.sync_interval,
             cache_bytes: options.cache_bytes,
+            fingerprint,
             writer,
             chores,
             hold: Mutex::new(hold),
@@ -275,6 +290,20 @@ impl FileBackend {
     #[must_use]
     pub const fn cache_bytes(&self) -> Option<u64> {
         self.cache_bytes
+    }
+
+    /// Whether the cask is sealed.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.log.cipher.is_sealed()
+    }
+
+    /// Whether a secret is the one that the cask was opened with; `None` for none.
+    ///
+    /// # Errors
+    /// `Io` where there are no random numbers.
+    pub fn is_opened_with(&self, secret: Option<&Secret>) -> Result<bool> {
+        Ok(secret.map(Secret::fingerprint).transpose()? == self.fingerprint)
     }
 
     fn check_readable(&self) -> Result<()> {
@@ -369,7 +398,7 @@ impl FileBackend {
         let mut frame = FRAME.try_with(RefCell::take).unwrap_or_default();
         frame.clear();
         frame.shrink_to(KEPT_BUFFER_BYTES);
-        let done = if frame::encode_batch(&mut frame, batch.account, batch.ops) {
+        let done = if frame::encode_batch(&mut frame, batch.account, batch.ops, Form::of(&self.log.cipher)) {
             work(&mut frame)
         } else {
             Err(Error::internal("malformed operations in a batch"))
@@ -384,6 +413,23 @@ impl FileBackend {
         if self.durability == Durability::Power || frame.len() > DIRECT_WRITE_BYTES {
             return None;
         }
+        if !self.log.cipher.is_sealed() {
+            return self.write_prepared(frame, None);
+        }
+        // Outside of the append lock: sealing takes as long as a write.
+        let mut sealed = SEALED.try_with(RefCell::take).unwrap_or_default();
+        sealed.clear();
+        sealed.shrink_to(KEPT_BUFFER_BYTES);
+        let written = match self.log.prepare(frame, &mut sealed) {
+            Ok(()) => self.write_prepared(frame, Some(&mut sealed)),
+            Err(error) => Some(Err(error)),
+        };
+        let _ = SEALED.try_with(|kept| kept.replace(sealed));
+        written
+    }
+
+    /// The same for a frame and what of it goes to disk, if that is not the frame itself.
+    fn write_prepared(&self, frame: &mut [u8], sealed: Option<&mut Vec<u8>>) -> Option<Result<()>> {
         // Another thread's batch takes a few microseconds, less than a way through the queue.
         let mut tail = (0..PATIENCE_SPINS).find_map(|_| {
             let tail = self.tail.try_lock().ok();
@@ -395,7 +441,7 @@ impl FileBackend {
         if tail.closed || self.queued.load(Ordering::Acquire) > 0 {
             return None;
         }
-        let outcome = self.commit_here(&mut tail, frame);
+        let outcome = self.commit_here(&mut tail, frame, sealed);
         let rolled = std::mem::take(&mut tail.rolled);
         drop(tail);
         self.schedule_tick();
@@ -406,8 +452,11 @@ impl FileBackend {
     }
 
     /// Writes one encoded batch on this thread and makes it visible.
-    fn commit_here(&self, tail: &mut Tail, frame: &mut [u8]) -> Result<()> {
-        let written = self.log.append(tail, frame);
+    fn commit_here(&self, tail: &mut Tail, frame: &mut [u8], sealed: Option<&mut Vec<u8>>) -> Result<()> {
+        let written = match sealed {
+            Some(sealed) => self.log.append(tail, sealed),
+            None => self.log.append(tail, frame),
+        };
         if let Some(error) = written.error {
             return Err(self.heed(error));
         }
@@ -461,7 +510,7 @@ impl FileBackend {
             let tail = lock(&self.tail)?;
             manifest_file::describe(&self.log, &tail, *generation + 1)
         };
-        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest).map_err(|error| self.heed(error))?;
+        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher).map_err(|error| self.heed(error))?;
         *generation += 1;
         lock(&self.tail)?.through = manifest.through;
         Ok(())

@@ -59,9 +59,12 @@ pub(super) fn reappend(log: &Log, index: &Index, tail: &mut Tail, named: usize) 
 
 fn write_again(log: &Log, index: &Index, tail: &mut Tail, frames: Vec<Vec<u8>>) -> Result<()> {
     let (header, file) = log.start_headless_segment(tail)?;
+    let mut run = Vec::new();
     for mut frame in frames {
         frame::unfinish(&mut frame);
-        let written = log.append(tail, &mut frame);
+        run.clear();
+        log.prepare(&frame, &mut run)?;
+        let written = log.append(tail, &mut run);
         if let Some(error) = written.error {
             return Err(error);
         }
@@ -79,7 +82,7 @@ fn collect(log: &Log, entry: &ManifestEntry, synced: u64, unsynced: &mut Vec<Vec
     let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
     let path = log.segments.path(id);
     let (salt, file) = log.segments.open(id)?;
-    let mut frames = Frames::new(&*file, &path, salt, entry.length);
+    let mut frames = Frames::new(&*file, &path, salt, entry.length, &log.cipher);
     let mut safe = (SEGMENT_HEADER_BYTES as u64, None);
     while let Some(placed) = frames.next_frame(|_| true)? {
         if placed.header.seq <= synced {

@@ -8,19 +8,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use super::fs::{Fs, read_all};
-use super::new_folder::NewFolder;
-use super::survey::{Damage, Piece, Survey, Version};
-use super::verify::{Verdict, damaged, judge, record_fact};
-use super::{Durability, FileBackend, FileOptions};
-use crate::backend::{Applied, Backend, Batch};
-use crate::codec::check::Salt;
-use crate::codec::frame::read_chunk;
-use crate::error::{Error, RecordFact, Result};
-use crate::record::{CREDS_KEY, FAMILY_NAMED, Op, OpReader};
+use super::copying::Target;
+use super::fs::Fs;
+use super::survey::{Damage, Survey, Version};
+use super::verify::{Verdict, damaged, judge, record_fact, unlock};
+use crate::error::{RecordFact, Result};
+use crate::record::{CREDS_KEY, FAMILY_NAMED};
+use crate::secret::Secret;
 
 /// What becomes of records that may have had a newer version in what is lost, or may have been removed there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,7 +70,8 @@ pub struct RepairReport {
     pub torn_frames: u64,
 }
 
-/// Writes everything intact of a cask to a new one at `target`, where nothing or an empty folder may be. The damaged one stays as it is.
+/// Writes everything intact of a cask to a new one at `target`, where nothing or an empty folder may be, sealed with the same secret. The
+/// damaged one stays as it is.
 ///
 /// # Errors
 /// `InvalidArgument` where no cask is there or for a bad target; `Version`, `Key`, `Io`. Nothing is at `target` then, or where its very
@@ -83,101 +79,35 @@ pub struct RepairReport {
 ///
 /// # Concurrency
 /// Nobody may have either folder open.
-pub fn repair(folder: &Path, target: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], doubtful: Doubtful) -> Result<RepairReport> {
-    let survey = match judge(folder, fs, boot_id)? {
-        Verdict::Whole(_) => Survey::of(&**fs, folder, boot_id)?,
-        Verdict::Damaged(error) => damaged(folder, fs, boot_id, &error)?,
+pub fn repair(
+    folder: &Path,
+    target: &Path,
+    fs: &Arc<dyn Fs>,
+    boot_id: [u8; 16],
+    doubtful: Doubtful,
+    secret: Option<&Secret>,
+) -> Result<RepairReport> {
+    let cipher = unlock(folder, fs, secret)?;
+    let survey = match judge(folder, fs, boot_id, &cipher)? {
+        Verdict::Whole(_) => Survey::of(&**fs, folder, boot_id, &cipher)?,
+        Verdict::Damaged(error) => damaged(folder, fs, boot_id, &cipher, &error)?,
     };
-    let place = NewFolder::begin(fs, target)?;
-    let written = write(&survey, place.path(), fs, boot_id, doubtful).and_then(|report| {
-        check(place.path(), fs, boot_id, &report)?;
-        Ok(report)
-    });
-    match written {
-        Ok(report) => place.finish().map(|()| report),
-        Err(error) => {
-            place.abandon();
-            Err(error)
-        }
-    }
+    let mut decisions = Decisions { survey: &survey, doubtful, accounts: BTreeMap::new() };
+    let target = Target { path: target, fs, boot_id, secret };
+    target.fill(&survey, &mut |account, key, version| decisions.keep(account, key, version))?;
+    let mut accounts = decisions.accounts;
+    name_lost(&survey, &mut accounts);
+    Ok(RepairReport { accounts, torn_bytes: survey.torn_bytes, torn_frames: survey.torn_frames, damages: survey.damages })
 }
 
-/// Makes sure that the new cask opens and holds what was written.
-fn check(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], report: &RepairReport) -> Result<()> {
-    let Verdict::Whole(found) = judge(folder, fs, boot_id)? else {
-        return Err(Error::internal("a repaired cask is damaged"));
-    };
-    let kept = |account: &RepairedAccount| account.records + u64::from(account.has_creds);
-    let wanted: u64 = report.accounts.values().map(kept).sum();
-    let there: u64 = found.accounts.values().map(|account| account.records + u64::from(account.has_creds)).sum();
-    if wanted == there { Ok(()) } else { Err(Error::internal("a repaired cask lacks records")) }
-}
-
-fn write(survey: &Survey, folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], doubtful: Doubtful) -> Result<RepairReport> {
-    let options = FileOptions {
-        durability: Durability::Process,
-        sync_interval: Duration::from_secs(60),
-        cache_bytes: Some(0),
-        boot_id,
-        compacts: false,
-        preallocates: false,
-        hint_from: u64::MAX,
-        ..FileOptions::default()
-    };
-    let target = FileBackend::open(folder, Arc::clone(fs), &options, None)?;
-    let mut writer = Writer { survey, fs, target: &target, doubtful, accounts: BTreeMap::new(), source: None };
-    for (number, piece) in survey.pieces.iter().enumerate() {
-        writer.copy(number as u32, *piece)?;
-    }
-    let mut accounts = writer.accounts;
-    target.close()?;
-    name_lost(survey, &mut accounts);
-    Ok(RepairReport { accounts, damages: survey.damages.clone(), torn_bytes: survey.torn_bytes, torn_frames: survey.torn_frames })
-}
-
-struct Writer<'a> {
+/// What is kept, and what not.
+struct Decisions<'a> {
     survey: &'a Survey,
-    fs: &'a Arc<dyn Fs>,
-    target: &'a FileBackend,
     doubtful: Doubtful,
     accounts: BTreeMap<String, RepairedAccount>,
-    /// Number and bytes of the segment that was read last.
-    source: Option<(u32, Vec<u8>)>,
 }
 
-impl Writer<'_> {
-    /// Writes what is needed of one chunk, as one batch.
-    fn copy(&mut self, number: u32, piece: Piece) -> Result<()> {
-        let Some((path, salt)) = self.survey.sources.get(piece.source as usize) else { return Ok(()) };
-        let bytes = match self.source.take().filter(|(source, _)| *source == piece.source) {
-            Some((_, bytes)) => bytes,
-            None => {
-                let file = self.fs.open(path).map_err(|cause| Error::io("open", path, &cause))?;
-                read_all(&*file).map_err(|cause| Error::io("read", path, &cause))?
-            }
-        };
-        self.copy_chunk(number, piece, &bytes, path, salt)?;
-        self.source = Some((piece.source, bytes));
-        Ok(())
-    }
-
-    fn copy_chunk(&mut self, number: u32, piece: Piece, bytes: &[u8], path: &Path, salt: &Salt) -> Result<()> {
-        let chunk = bytes.get(piece.at as usize..).and_then(|rest| rest.get(..piece.len as usize)).unwrap_or_default();
-        let Some((body, _)) = read_chunk(chunk, salt, u64::from(piece.at)) else {
-            return Err(Error::corrupt(path, u64::from(piece.at), "a chunk changed while it was read"));
-        };
-        let mut ops = Vec::new();
-        for (op, place) in OpReader::new(body.ops).map_while(Result::ok).zip(0..) {
-            let Op::Put { key, .. } = op else { continue };
-            let version = self.survey.ledger.find(body.account, key);
-            let Some(version) = version.filter(|version| version.piece == number && version.op == place) else { continue };
-            if self.keep(body.account, key, version) {
-                op.pack(&mut ops);
-            }
-        }
-        if ops.is_empty() { Ok(()) } else { self.apply(body.account, &ops) }
-    }
-
+impl Decisions<'_> {
     /// Decides about a record, and notes it.
     fn keep(&mut self, account: &str, key: &[u8], version: &Version) -> bool {
         let is_doubtful = self.survey.ledger.is_doubtful(account, key, version);
@@ -194,18 +124,6 @@ impl Writer<'_> {
             noted.records += 1;
         }
         keeps
-    }
-
-    fn apply(&self, account: &str, ops: &[u8]) -> Result<()> {
-        let (sender, receiver) = channel();
-        let applied = self.target.apply(Batch { account, ops, fence: 0 }, &mut || {
-            let sender = sender.clone();
-            Box::new(move |outcome| drop(sender.send(outcome)))
-        });
-        match applied {
-            Applied::Now(outcome) => outcome,
-            Applied::Later => receiver.recv().unwrap_or_else(|_| Err(Error::internal("a batch was given up"))),
-        }
     }
 }
 

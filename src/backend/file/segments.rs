@@ -9,7 +9,8 @@ use quick_cache::sync::Cache;
 use super::fs::{Fs, FsFile};
 use super::index::Location;
 use crate::codec::check::Salt;
-use crate::codec::frame::{body_of_checked, read_chunk};
+use crate::codec::cipher::Cipher;
+use crate::codec::frame::{body_of_checked, open_chunk};
 use crate::error::{Error, Result};
 use crate::record::Op;
 
@@ -61,6 +62,7 @@ struct Segment {
 #[derive(Debug)]
 pub struct Segments {
     cask: u32,
+    cipher: Cipher,
     folder: PathBuf,
     fs: Arc<dyn Fs>,
     table: RwLock<HashMap<u32, Segment>>,
@@ -96,8 +98,8 @@ pub struct ChunkMemo {
 impl Segments {
     /// No segments yet.
     #[must_use]
-    pub fn new(cask: u32, folder: &Path, fs: Arc<dyn Fs>) -> Self {
-        Self { cask, folder: folder.into(), fs, table: RwLock::default() }
+    pub fn new(cask: u32, folder: &Path, fs: Arc<dyn Fs>, cipher: Cipher) -> Self {
+        Self { cask, cipher, folder: folder.into(), fs, table: RwLock::default() }
     }
 
     /// Path of a segment.
@@ -179,7 +181,7 @@ impl Segments {
             if !self.fill(&*file, at, wait, &mut memo.bytes)? {
                 return Ok(Read::WouldWait);
             }
-            if read_chunk(&memo.bytes, &salt, u64::from(at.chunk())).is_none() {
+            if open_chunk(&mut memo.bytes, &salt, u64::from(at.chunk()), &self.cipher).is_none() {
                 return Err(self.damaged(at, "the check of a chunk does not match"));
             }
             memo.place = Some(place);

@@ -12,10 +12,12 @@ use super::log::Log;
 use super::manifest_file::{MANIFEST, has_poison_marker};
 use super::segments::{Segments, id_of_file_name};
 use super::survey::Survey;
-use super::{SEGMENT_BYTES, recover};
+use super::{SEGMENT_BYTES, recover, sealing};
+use crate::codec::cipher::Cipher;
 use crate::codec::manifest::Manifest;
 use crate::error::{Error, ErrorKind, RecordFact, Result};
 use crate::record::{CREDS_KEY, family_name, id_of};
+use crate::secret::Secret;
 
 pub use super::survey::Damage;
 
@@ -58,13 +60,19 @@ pub struct VerifyReport {
 ///
 /// # Concurrency
 /// Nobody may have the folder open.
-pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16]) -> Result<VerifyReport> {
-    let mut report = match judge(folder, fs, boot_id)? {
+pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], secret: Option<&Secret>) -> Result<VerifyReport> {
+    let cipher = unlock(folder, fs, secret)?;
+    let mut report = match judge(folder, fs, boot_id, &cipher)? {
         Verdict::Whole(report) => report,
-        Verdict::Damaged(error) => describe(&damaged(folder, fs, boot_id, &error)?),
+        Verdict::Damaged(error) => describe(&damaged(folder, fs, boot_id, &cipher, &error)?),
     };
     report.has_failed_sync = has_poison_marker(&**fs, folder);
     Ok(report)
+}
+
+/// Unlocks a cask that is looked at.
+pub(super) fn unlock(folder: &Path, fs: &Arc<dyn Fs>, secret: Option<&Secret>) -> Result<Cipher> {
+    sealing::unlock(&**fs, folder, secret).map(|sealing| sealing.cipher)
 }
 
 /// What opening would say.
@@ -76,9 +84,9 @@ pub(super) enum Verdict {
 }
 
 /// Reads a log as opening does.
-pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16]) -> Result<Verdict> {
-    let outcome = match read_manifest(folder, fs) {
-        Ok(manifest) => read(folder, fs, boot_id, &manifest),
+pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher) -> Result<Verdict> {
+    let outcome = match read_manifest(folder, fs, cipher) {
+        Ok(manifest) => read(folder, fs, boot_id, &manifest, cipher),
         Err(error) => Err(error),
     };
     match outcome {
@@ -88,12 +96,12 @@ pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16]) -> Resul
     }
 }
 
-fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>) -> Result<Manifest> {
+fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>, cipher: &Cipher) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
     match fs.open(&path) {
         Ok(file) => {
             let bytes = super::fs::read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
-            Manifest::decode(&bytes, &path)
+            Manifest::decode(&bytes, &path, cipher)
         }
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
             let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
@@ -109,13 +117,14 @@ fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>) -> Result<Manifest> {
     }
 }
 
-fn read(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], manifest: &Manifest) -> Result<VerifyReport> {
+fn read(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], manifest: &Manifest, cipher: &Cipher) -> Result<VerifyReport> {
     let cache = ValueCache::new(Some(0));
     let log = Log {
         folder: folder.into(),
-        segments: Segments::new(cache.cask(), folder, Arc::clone(fs)),
+        segments: Segments::new(cache.cask(), folder, Arc::clone(fs), cipher.clone()),
         fs: Arc::clone(fs),
         cask_id: manifest.cask_id,
+        cipher: cipher.clone(),
         boot_id,
         preallocates: false,
         segment_bytes: SEGMENT_BYTES,
@@ -153,8 +162,8 @@ impl AccountCount {
 }
 
 /// Everything that there is in a folder that opening refuses for this reason.
-pub(super) fn damaged(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], refusal: &Error) -> Result<Survey> {
-    let mut survey = Survey::of(&**fs, folder, boot_id)?;
+pub(super) fn damaged(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher, refusal: &Error) -> Result<Survey> {
+    let mut survey = Survey::of(&**fs, folder, boot_id, cipher)?;
     if survey.damages.is_empty() {
         // Whatever it is, it must not pass in silence, and nobody knows what it concerns.
         survey.note_error(refusal, refusal.message(), Some((1, u64::MAX)));

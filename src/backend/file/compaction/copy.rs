@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::super::frames::Frames;
 use super::super::fs::{FsFile, write_all_at};
 use super::super::index::{Location, for_each_op};
-use super::super::log::random_id;
 use super::super::pieces::PIECE_BYTES;
 use super::super::segments::draft_name;
 use super::super::usage::Needed;
 use super::super::{FileBackend, lock};
-use crate::codec::frame::{self, FrameKind};
+use crate::codec::cipher::random;
+use crate::codec::frame::{self, Form, FrameKind};
 use crate::codec::manifest::ManifestEntry;
 use crate::codec::segment::SegmentHeader;
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl Copier<'_> {
         }
         let path = cask.log.segments.path(id);
         let (salt, file) = cask.log.segments.open(id)?;
-        let mut frames = Frames::new(&*file, &path, salt, entry.length);
+        let mut frames = Frames::new(&*file, &path, salt, entry.length, &cask.log.cipher);
         let mut ops = Vec::new();
         let mut unfinished = Vec::new();
         while let Some(placed) = frames.next_frame(|_| true)? {
@@ -93,10 +93,10 @@ impl Copier<'_> {
             });
             if !ops.is_empty() {
                 unfinished.clear();
-                if !frame::encode_batch(&mut unfinished, account, &ops) {
+                if !frame::encode_batch(&mut unfinished, account, &ops, Form::of(&cask.log.cipher)) {
                     return Err(Error::internal("malformed operations in a copy"));
                 }
-                self.push(&mut unfinished, placed.header.seq)?;
+                self.push(&unfinished, placed.header.seq)?;
             }
         }
         if frames.reached() < entry.length {
@@ -105,8 +105,9 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn push(&mut self, frame: &mut [u8], seq: u64) -> Result<()> {
-        let most = self.cask.log.segment_bytes;
+    fn push(&mut self, frame: &[u8], seq: u64) -> Result<()> {
+        let log = &self.cask.log;
+        let most = log.segment_bytes;
         let full = self.draft.as_ref().filter(|draft| draft.len() + frame.len() as u64 > most).map(|draft| draft.last_seq);
         if let Some(last_seq) = full {
             self.finish(last_seq)?;
@@ -115,9 +116,11 @@ impl Copier<'_> {
             Some(draft) => draft,
             none => none.insert(Draft::new(self.cask, self.first_seq)?),
         };
-        frame::finish(frame, seq, draft.header.synced, &draft.header.salt, draft.len());
+        let (at, offset) = (draft.pending.len(), draft.len());
+        log.prepare(frame, &mut draft.pending)?;
+        let written = draft.pending.get_mut(at..).unwrap_or_default();
+        frame::finish(written, seq, draft.header.synced, &draft.header.salt, offset, &log.cipher);
         draft.last_seq = seq;
-        draft.pending.extend_from_slice(frame);
         if draft.pending.len() >= PIECE_BYTES { draft.write() } else { Ok(()) }
     }
 
@@ -162,12 +165,10 @@ impl Draft {
         let header = SegmentHeader {
             cask_id: cask.log.cask_id,
             id: u64::from(id),
-            salt: random_id()?,
+            salt: random()?,
             epoch,
             boot_id: cask.log.boot_id,
-            cipher: 0,
             is_copy: true,
-            key_id: 0,
             first_seq,
             synced,
             predecessor: None,
@@ -175,7 +176,7 @@ impl Draft {
         };
         let path = cask.log.folder.join(draft_name(id));
         let file = cask.log.fs.create_new(&path).map_err(|cause| Error::io("open", &path, &cause))?;
-        Ok(Self { id, file, path, written: 0, pending: header.encode().to_vec(), header, last_seq: first_seq })
+        Ok(Self { id, file, path, written: 0, pending: header.encode(&cask.log.cipher).to_vec(), header, last_seq: first_seq })
     }
 
     const fn len(&self) -> u64 {

@@ -191,7 +191,7 @@ impl FileBackend {
         let id = copy.id as u32;
         let path = self.log.segments.path(id);
         let (salt, file) = self.log.segments.open(id)?;
-        let mut frames = Frames::new(&*file, &path, salt, copy.length);
+        let mut frames = Frames::new(&*file, &path, salt, copy.length, &self.log.cipher);
         let mut hint = self.new_hint(copy);
         while let Some(placed) = frames.next_frame(|_| true)? {
             self.index.relocate(placed.bytes, id, placed.at, from, &self.cache);
@@ -236,7 +236,7 @@ impl FileBackend {
                 ..manifest_file::describe(&self.log, &tail, *generation + 1)
             }
         };
-        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest).map_err(|error| {
+        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher).map_err(|error| {
             let copies_may_count = manifest_file::may_be_in_place(&error);
             Failed { error: self.heed(error), copies_may_count }
         })?;

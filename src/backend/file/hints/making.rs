@@ -5,8 +5,10 @@ use rustc_hash::FxHashMap;
 use super::super::frames::Placed;
 use super::super::index::for_each_op;
 use super::survivors::Survivors;
+use crate::codec::cipher::Cipher;
 use crate::codec::frame;
 use crate::codec::hint::{HintOf, HintWriter};
+use crate::error::Result;
 
 /// A hint has this part of its segment's length at most: of one whose records are about as short as their ids, it would save nothing.
 const WORTH_PART: u64 = 4;
@@ -66,7 +68,7 @@ impl HintMaker {
     }
 
     /// The bytes of the hint of all frames that were taken in; `None` where it is not worth it.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
+    pub(super) fn finish(self, cipher: &Cipher) -> Option<Result<Vec<u8>>> {
         if !self.is_worth_it {
             return None;
         }
@@ -75,7 +77,8 @@ impl HintMaker {
             writer.begin(name);
             survivors.ops().for_each(|op| writer.push(&op));
         }
-        let hint = writer.finish();
-        (self.always || hint.len() as u64 * WORTH_PART <= self.of.length).then_some(hint)
+        let hint = writer.finish(cipher);
+        let is_worth_it = |hint: &Vec<u8>| self.always || hint.len() as u64 * WORTH_PART <= self.of.length;
+        hint.as_ref().map_or(true, is_worth_it).then_some(hint)
     }
 }

@@ -46,7 +46,8 @@ const fn describe(log: &Log, entry: &ManifestEntry) -> HintOf {
 pub(super) fn load(log: &Log, index: &Index, entry: &ManifestEntry) -> bool {
     let Ok(file) = log.fs.open(&path(log, entry.id)) else { return false };
     let Ok(bytes) = read_all(&*file) else { return false };
-    let Some(groups) = hint::read(&bytes, &describe(log, entry)) else { return false };
+    let Some(opened) = hint::open(bytes, &describe(log, entry), &log.cipher) else { return false };
+    let Some(groups) = hint::groups(&opened) else { return false };
     groups.iter().for_each(|group| index.load(group, entry.id as u32));
     true
 }
@@ -104,7 +105,7 @@ impl FileBackend {
     fn read_for_hint(&self, entry: &ManifestEntry, hint: &mut HintMaker) -> Result<bool> {
         let (salt, file) = self.log.segments.open(entry.id as u32)?;
         let path = self.log.segments.path(entry.id as u32);
-        let mut frames = Frames::new(&*file, &path, salt, entry.length);
+        let mut frames = Frames::new(&*file, &path, salt, entry.length, &self.log.cipher);
         while hint.is_worth_it()
             && let Some(placed) = frames.next_frame(|_| true)?
         {
@@ -115,7 +116,7 @@ impl FileBackend {
 
     /// Writes the hint that was made of all frames of a segment, where it is worth it.
     pub(super) fn write_hint(&self, entry: &ManifestEntry, hint: HintMaker) {
-        let is_done = hint.finish().is_none_or(|hint| write(&self.log, entry.id, &hint));
+        let is_done = hint.finish(&self.log.cipher).is_none_or(|hint| hint.is_ok_and(|hint| write(&self.log, entry.id, &hint)));
         if is_done && let Ok(mut hinted) = lock(&self.hinted) {
             hinted.insert(entry.id);
         }

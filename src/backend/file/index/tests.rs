@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::super::cache::ValueCache;
 use super::super::usage::Needed;
 use super::*;
-use crate::codec::frame::Chunk;
+use crate::codec::cipher::Cipher;
+use crate::codec::frame::{Chunk, Form};
 use crate::record::CREDS_KEY;
 
 const ACCOUNT: &str = "default";
@@ -66,8 +67,8 @@ pub(super) fn frame_of(account: &str, ops: &[Op<'_>]) -> Vec<u8> {
     let mut packed = Vec::new();
     ops.iter().for_each(|op| op.pack(&mut packed));
     let mut bytes = Vec::new();
-    assert!(frame::encode_batch(&mut bytes, account, &packed));
-    frame::finish(&mut bytes, 1, 0, &[7; 16], 0);
+    assert!(frame::encode_batch(&mut bytes, account, &packed, Form::Plain));
+    frame::finish(&mut bytes, 1, 0, &[7; 16], 0, &Cipher::Plain);
     bytes
 }
 

@@ -72,7 +72,7 @@ impl Replay<'_> {
         if end <= from {
             return Ok(None);
         }
-        let mut bytes = Frames::new(&*file, &segment.path, header.salt, end);
+        let mut bytes = Frames::new(&*file, &segment.path, header.salt, end, &self.log.cipher);
         let mut frames = 0;
         let mut at = from.next_multiple_of(8);
         while at + FRAME_HEADER_BYTES as u64 <= end {

@@ -66,7 +66,7 @@ impl Replay<'_> {
             // Whether the manifest that replaced them is on disk is known only of one that is written now.
             generation += 1;
             let manifest = manifest_file::describe(self.log, &tail, generation);
-            match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest) {
+            match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher) {
                 Ok(()) => tail.through = manifest.through,
                 // On a full disk they stay, and the cask opens all the same: nothing counts on them.
                 Err(error) if is_full_disk(&error) && !manifest_file::may_be_in_place(&error) => {

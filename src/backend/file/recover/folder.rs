@@ -49,7 +49,7 @@ impl Folder {
             let mut bytes = [0; SEGMENT_HEADER_BYTES];
             let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
             let filled = fill_at(&*file, &mut bytes, 0).map_err(|cause| Error::io("read", &path, &cause))?;
-            let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path)?;
+            let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path, &log.cipher)?;
             if let Some(header) = &header {
                 if header.cask_id != log.cask_id {
                     return Err(Error::corrupt(&path, 24, "the segment belongs to another cask"));

@@ -143,7 +143,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         let file = self.open(segment)?;
-        let frames = Frames::new(&*file, &segment.path, header.salt, entry.length);
+        let frames = Frames::new(&*file, &segment.path, header.salt, entry.length, &self.log.cipher);
         walk_named(frames, header, entry, &segment.path, |placed| {
             self.frames += 1;
             self.index.free(&self.index.publish(placed.bytes, id, placed.at, None));
@@ -158,7 +158,7 @@ impl<'a> Replay<'a> {
         // The successor's header says where this segment ends; bytes past that are leftovers of a cut.
         let limit = successor.map_or(segment.len, |link| link.end.min(segment.len));
         let file = self.open(segment)?;
-        let mut frames = Frames::new(&*file, &segment.path, header.salt, limit);
+        let mut frames = Frames::new(&*file, &segment.path, header.salt, limit, &self.log.cipher);
         if header.first_seq != self.last_seq + 1 {
             self.break_at(segment, 96, true);
         } else {

@@ -9,6 +9,7 @@ use super::super::pieces::end_of_content;
 use super::super::segments::{id_of_file_name, is_draft_name};
 use super::Damage;
 use crate::codec::check::Salt;
+use crate::codec::cipher::Cipher;
 use crate::codec::manifest::Manifest;
 use crate::codec::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,10 +31,12 @@ pub(super) struct Files {
     pub(super) segments: Vec<SegmentFile>,
     /// Files of copies that were not finished.
     pub(super) drafts: usize,
+    /// Headers that are whole and not this cask's.
+    refused: Vec<Error>,
 }
 
 /// The manifest; `None` where it is damaged or missing, with what is wrong.
-pub(super) fn manifest(fs: &dyn Fs, folder: &Path) -> Result<std::result::Result<Manifest, Error>> {
+pub(super) fn manifest(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<std::result::Result<Manifest, Error>> {
     let path = folder.join(MANIFEST);
     let file = match fs.open(&path) {
         Ok(file) => file,
@@ -44,7 +47,7 @@ pub(super) fn manifest(fs: &dyn Fs, folder: &Path) -> Result<std::result::Result
     };
     let mut bytes = Vec::new();
     read_all_into(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;
-    match Manifest::decode(&bytes, &path) {
+    match Manifest::decode(&bytes, &path, cipher) {
         Ok(manifest) => Ok(Ok(manifest)),
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(error)),
         Err(error) => Err(error),
@@ -56,7 +59,7 @@ impl Files {
     ///
     /// # Errors
     /// `Version` and `Key`, for nothing can be said of such a cask; `Io`.
-    pub(super) fn find(fs: &dyn Fs, folder: &Path) -> Result<Self> {
+    pub(super) fn find(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<Self> {
         let mut found = Self::default();
         let mut names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
         names.sort_unstable();
@@ -67,7 +70,13 @@ impl Files {
             let mut bytes = [0; SEGMENT_HEADER_BYTES];
             let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
             let filled = fill_at(&*file, &mut bytes, 0).map_err(|cause| Error::io("read", &path, &cause))?;
-            let header = SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path)?;
+            let header = match SegmentHeader::decode(bytes.get(..filled).unwrap_or_default(), &path, cipher) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    found.refused.push(error);
+                    None
+                }
+                outcome => outcome?,
+            };
             found.segments.push(SegmentFile { id, path, len, header });
         }
         Ok(found)
@@ -94,6 +103,7 @@ impl Files {
 
     /// Takes out what belongs to another cask, and notes what stands under a wrong number.
     pub(super) fn check(&mut self, cask_id: [u8; 16], damages: &mut Vec<Damage>) {
+        damages.extend(self.refused.drain(..).map(|error| Damage::of(&error, error.message())));
         self.segments.retain(|file| {
             let Some(header) = &file.header else { return true };
             if header.cask_id != cask_id {

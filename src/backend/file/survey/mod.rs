@@ -16,6 +16,7 @@ use self::reader::Reader;
 use super::fs::Fs;
 use super::manifest_file::{MANIFEST, has_poison_marker};
 use crate::codec::check::Salt;
+use crate::codec::cipher::Cipher;
 use crate::error::{Error, Result};
 
 /// One thing that is wrong.
@@ -36,6 +37,11 @@ pub struct Damage {
 }
 
 impl Damage {
+    fn of(error: &Error, what: &str) -> Self {
+        let path = error.text("path").map(PathBuf::from).unwrap_or_default();
+        Self::harmless(&path, error.number("offset").unwrap_or(0), what)
+    }
+
     fn harmless(path: &Path, offset: u64, what: &str) -> Self {
         Self { path: path.into(), offset, what: what.into(), lost: None, account: None, likely: Vec::new() }
     }
@@ -59,6 +65,7 @@ pub(super) struct Survey {
     pub(super) pieces: Vec<Piece>,
     /// Segments' files with their salts.
     pub(super) sources: Vec<(PathBuf, Salt)>,
+    pub(super) cipher: Cipher,
     pub(super) cask_id: [u8; 16],
     pub(super) generation: u64,
     /// Whole frames that count.
@@ -74,10 +81,10 @@ impl Survey {
     ///
     /// # Errors
     /// `Version`, `Key`, `Io`.
-    pub(super) fn of(fs: &dyn Fs, folder: &Path, boot_id: [u8; 16]) -> Result<Self> {
-        let mut files = Files::find(fs, folder)?;
-        let mut manifest = files::manifest(fs, folder)?;
-        let mut survey = Self::default();
+    pub(super) fn of(fs: &dyn Fs, folder: &Path, boot_id: [u8; 16], cipher: &Cipher) -> Result<Self> {
+        let mut survey = Self { cipher: cipher.clone(), ..Self::default() };
+        let mut files = Files::find(fs, folder, cipher)?;
+        let mut manifest = files::manifest(fs, folder, cipher)?;
         if manifest.as_ref().is_ok_and(|manifest| files.are_foreign_to(manifest)) {
             // Either the manifest was exchanged, or all segments were: nobody knows what is true.
             let path = folder.join(MANIFEST);
@@ -133,8 +140,7 @@ impl Survey {
         if let Some((_, last)) = lost {
             self.ledger.lose((last, u64::MAX), None);
         }
-        let path = error.text("path").map(PathBuf::from).unwrap_or_default();
-        self.damages.push(Damage { lost, ..Damage::harmless(&path, error.number("offset").unwrap_or(0), what) });
+        self.damages.push(Damage { lost, ..Damage::of(error, what) });
     }
 
     /// Whether records are lost.

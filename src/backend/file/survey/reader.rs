@@ -60,7 +60,8 @@ impl Reader<'_> {
         }
         for planned in line {
             let mut synced = 0;
-            stretches(&self.bytes(planned)?, SEGMENT_HEADER_BYTES, &planned.salt, |_, stretch| match stretch {
+            let mut bytes = self.bytes(planned)?;
+            stretches(&mut bytes, SEGMENT_HEADER_BYTES, &planned.salt, &self.survey.cipher, |_, stretch| match stretch {
                 Stretch::Frame(header) | Stretch::Hole(Hole { header: Some(header), .. }) => synced = header.synced.max(synced),
                 Stretch::Hole(_) => {}
             });
@@ -78,7 +79,8 @@ impl Reader<'_> {
     pub(super) fn keeps_frames(&self, planned: &Planned) -> Result<bool> {
         let mut has_frames = false;
         if self.keeps_pages(planned) {
-            stretches(&self.bytes(planned)?, SEGMENT_HEADER_BYTES, &planned.salt, |_, stretch| {
+            let mut bytes = self.bytes(planned)?;
+            stretches(&mut bytes, SEGMENT_HEADER_BYTES, &planned.salt, &self.survey.cipher, |_, stretch| {
                 has_frames |= matches!(stretch, Stretch::Frame(_));
             });
         }
@@ -108,23 +110,23 @@ impl Reader<'_> {
 
     /// Reads one segment. `later_keeps`: whether there are frames in later ones of which no page can have been lost.
     pub(super) fn read(&mut self, planned: &Planned, later_keeps: bool) -> Result<()> {
-        let bytes = self.bytes(planned)?;
         let path = self.path(planned);
         if self.has_ended {
-            self.cut_written(planned, &bytes, 0);
-            return Ok(());
+            return self.cut_written(planned, 0);
         }
         if !self.begin(planned, &path, later_keeps) {
             self.has_ended = true;
-            self.cut_written(planned, &bytes, 0);
-            return Ok(());
+            return self.cut_written(planned, 0);
         }
+        let mut bytes = self.bytes(planned)?;
         let source = self.survey.sources.len() as u32;
         self.survey.sources.push((path, planned.salt));
         let limit = planned.end.unwrap_or(bytes.len() as u64);
-        let counted = bytes.get(..usize::try_from(limit).unwrap_or(usize::MAX)).unwrap_or(&bytes);
+        let counted = usize::try_from(limit).unwrap_or(usize::MAX).min(bytes.len());
         let mut parts = Vec::new();
-        stretches(counted, SEGMENT_HEADER_BYTES.min(counted.len()), &planned.salt, |at, stretch| parts.push((at, stretch)));
+        let frames = bytes.get_mut(..counted).unwrap_or_default();
+        let from = SEGMENT_HEADER_BYTES.min(counted);
+        stretches(frames, from, &planned.salt, &self.survey.cipher, |at, stretch| parts.push((at, stretch)));
         if planned.end.is_none() {
             // Zeros that it had from the beginning are no part of it.
             let end = self.written(planned, &bytes).len();
@@ -135,21 +137,17 @@ impl Reader<'_> {
         for (at, stretch) in parts {
             self.take(&mut segment, at, stretch);
             if self.has_ended {
-                self.cut_written(planned, &bytes, at);
-                return Ok(());
+                return self.cut_written(planned, at);
             }
         }
-        if (counted.len() as u64) < limit {
-            let hole = segment.pending.get_or_insert(Hole { from: counted.len(), ..Hole::default() });
+        if (counted as u64) < limit {
+            let hole = segment.pending.get_or_insert(Hole { from: counted, ..Hole::default() });
             hole.to = usize::try_from(limit).unwrap_or(usize::MAX);
             hole.lost_until = Some(hole.to);
         }
-        let from = segment.pending.as_ref().map_or(counted.len(), |hole| hole.from);
+        let from = segment.pending.as_ref().map_or(counted, |hole| hole.from);
         self.end(&mut segment);
-        if self.has_ended {
-            self.cut_written(planned, &bytes, from);
-        }
-        Ok(())
+        if self.has_ended { self.cut_written(planned, from) } else { Ok(()) }
     }
 
     /// Looks at where a segment begins; says whether the log goes on there.
@@ -299,16 +297,19 @@ impl Reader<'_> {
     }
 
     /// Counts what lies behind the end of the log in a segment.
-    fn cut_written(&mut self, planned: &Planned, bytes: &[u8], from: usize) {
-        let end = self.written(planned, bytes).len();
+    fn cut_written(&mut self, planned: &Planned, from: usize) -> Result<()> {
+        let mut bytes = self.bytes(planned)?;
+        let end = self.written(planned, &bytes).len();
         let behind = from.min(end);
         let frames_from = behind.max(SEGMENT_HEADER_BYTES).min(end);
         let mut frames = 0;
-        stretches(bytes.get(..end).unwrap_or_default(), frames_from, &planned.salt, |_, stretch| {
+        let written = bytes.get_mut(..end).unwrap_or_default();
+        stretches(written, frames_from, &planned.salt, &self.survey.cipher, |_, stretch| {
             frames += u64::from(matches!(stretch, Stretch::Frame(_)));
         });
         self.survey.torn_frames += frames;
         self.survey.torn_bytes += (end - behind) as u64;
+        Ok(())
     }
 
     /// Nothing says that the log has left the last segment that the manifest names: frames behind its end belong to a log that goes on.
@@ -318,7 +319,7 @@ impl Reader<'_> {
         let end = usize::try_from(end).unwrap_or(usize::MAX);
         if self.written(last, &bytes).len() > end {
             let before = self.survey.torn_frames;
-            self.cut_written(last, &bytes, end);
+            self.cut_written(last, end)?;
             if self.survey.torn_frames > before && self.keeps_pages(last) {
                 let what = "frames lie behind the end of the last segment, and what followed it is missing";
                 self.lose(&self.path(last), end as u64, what, (self.next_seq, u64::MAX));

@@ -1,10 +1,9 @@
 //! What of a segment's bytes is whole. Pure functions over slices.
 
 use crate::codec::check::Salt;
-use crate::codec::frame::{Body, FRAME_HEADER_BYTES, FrameHeader, body_of_checked, plausible_chunk, read_chunk};
+use crate::codec::cipher::Cipher;
+use crate::codec::frame::{self, Body, FRAME_HEADER_BYTES, FrameHeader, body_of_checked, is_chunk};
 use crate::record::{Op, OpReader};
-
-use super::super::frames::frame_at;
 
 /// Bytes of a frame without a payload: a mark or an end.
 pub(super) const EMPTY_FRAME_BYTES: u64 = FRAME_HEADER_BYTES as u64;
@@ -35,18 +34,22 @@ pub(super) struct Hole {
     pub(super) likely: Vec<(String, Vec<u8>)>,
 }
 
-/// Visits all parts of the frames of a segment, in order, with the offset of each.
-pub(super) fn stretches(bytes: &[u8], from: usize, salt: &Salt, mut visit: impl FnMut(usize, Stretch)) {
+/// Visits all parts of the frames of a segment, in order, with the offset of each. Decrypts what is intact and sealed where it lies.
+pub(super) fn stretches(bytes: &mut [u8], from: usize, salt: &Salt, cipher: &Cipher, mut visit: impl FnMut(usize, Stretch)) {
     let mut at = from;
+    let mut opened = Vec::new();
     while at < bytes.len() {
-        if let Some(placed) = frame_at(bytes, at, salt) {
-            visit(at, Stretch::Frame(placed.header));
-            at += placed.bytes.len();
+        let header = header_at(bytes, at, salt, cipher);
+        if let Some(header) = header
+            && let Some(len) = open_frame(bytes, at, &header, salt, cipher, &mut opened)
+        {
+            visit(at, Stretch::Frame(header));
+            at += len;
             continue;
         }
-        let hole = match header_at(bytes, at, salt) {
-            Some(header) => known_hole(bytes, at, header, salt),
-            None => unknown_hole(bytes, at, salt),
+        let hole = match header {
+            Some(header) => known_hole(bytes, at, header, salt, cipher),
+            None => unknown_hole(bytes, at, salt, cipher),
         };
         let to = hole.to;
         visit(at, Stretch::Hole(hole));
@@ -54,38 +57,52 @@ pub(super) fn stretches(bytes: &[u8], from: usize, salt: &Salt, mut visit: impl 
     }
 }
 
-fn header_at(bytes: &[u8], at: usize, salt: &Salt) -> Option<FrameHeader> {
-    FrameHeader::decode(bytes.get(at..)?, salt, at as u64)
+fn header_at(bytes: &[u8], at: usize, salt: &Salt, cipher: &Cipher) -> Option<FrameHeader> {
+    FrameHeader::decode(bytes.get(at..)?, salt, at as u64, cipher)
 }
 
-/// The intact chunk at an offset.
-fn chunk_at(bytes: &[u8], at: usize, salt: &Salt) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    // Most places can be told to hold none without digesting them.
-    if !plausible_chunk(rest) {
-        return None;
+/// Length of the whole, valid frame with this header.
+fn open_frame(
+    bytes: &mut [u8],
+    at: usize,
+    header: &FrameHeader,
+    salt: &Salt,
+    cipher: &Cipher,
+    opened: &mut Vec<u8>,
+) -> Option<usize> {
+    let frame = bytes.get_mut(at..)?.get_mut(..usize::try_from(header.frame_len()).ok()?)?;
+    let len = frame::open(frame, header, salt, at as u64, cipher, opened)?.len();
+    if cipher.is_sealed() {
+        frame.copy_from_slice(opened);
     }
-    read_chunk(rest, salt, at as u64).map(|(_, len)| len)
+    Some(len)
+}
+
+/// Length of the intact chunk at an offset.
+fn open_chunk(bytes: &mut [u8], at: usize, salt: &Salt, cipher: &Cipher) -> Option<usize> {
+    let rest = bytes.get_mut(at..)?;
+    if is_chunk(rest, salt, at as u64, cipher) { frame::open_chunk(rest, salt, at as u64, cipher) } else { None }
 }
 
 /// A frame whose header is intact, and whose payload is not.
-fn known_hole(bytes: &[u8], at: usize, header: FrameHeader, salt: &Salt) -> Hole {
+fn known_hole(bytes: &mut [u8], at: usize, header: FrameHeader, salt: &Salt, cipher: &Cipher) -> Hole {
     let end_of = |len: u64| at.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
     let to = end_of(header.frame_len()).min(bytes.len());
     let payload_end = end_of(EMPTY_FRAME_BYTES + u64::from(header.payload_len));
     let mut hole = Hole { from: at, to, header: Some(header), ..Hole::default() };
-    let present = bytes.get(..payload_end.min(to)).unwrap_or_default();
+    let present = bytes.get_mut(..payload_end.min(to)).unwrap_or_default();
     let mut next = at + FRAME_HEADER_BYTES;
     while next < payload_end {
-        if let Some(len) = chunk_at(present, next, salt) {
+        if let Some(len) = open_chunk(present, next, salt, cipher) {
             hole.chunks.push((next, len));
             next += len;
             continue;
         }
         // Chunks follow each other without a gap, so a damaged one ends where an intact one begins.
-        let resumed = (next + 1..present.len()).find(|place| chunk_at(present, *place, salt).is_some());
+        let begins = |place: &usize| present.get(*place..).is_some_and(|rest| is_chunk(rest, salt, *place as u64, cipher));
+        let resumed = (next + 1..present.len()).find(begins);
         let end = resumed.unwrap_or(payload_end);
-        hole.likely.extend(likely_keys(present.get(next..end.min(present.len())).unwrap_or_default()));
+        hole.likely.extend(likely_keys(present.get(next..end.min(present.len())).unwrap_or_default(), cipher));
         hole.lost_until = Some(end);
         next = end;
     }
@@ -93,13 +110,13 @@ fn known_hole(bytes: &[u8], at: usize, header: FrameHeader, salt: &Salt) -> Hole
 }
 
 /// Bytes of which not even a header is left, up to the next header that is.
-fn unknown_hole(bytes: &[u8], at: usize, salt: &Salt) -> Hole {
+fn unknown_hole(bytes: &mut [u8], at: usize, salt: &Salt, cipher: &Cipher) -> Hole {
     let mut hole = Hole { from: at, ..Hole::default() };
     let mut next = at;
     // Frames begin at multiples of eight, and so do their first chunks.
-    while next < bytes.len() && (next == at || header_at(bytes, next, salt).is_none()) {
+    while next < bytes.len() && (next == at || header_at(bytes, next, salt, cipher).is_none()) {
         let mut end = next;
-        while let Some(len) = chunk_at(bytes, end, salt) {
+        while let Some(len) = open_chunk(bytes, end, salt, cipher) {
             hole.chunks.push((end, len));
             end += len;
         }
@@ -115,13 +132,17 @@ fn unknown_hole(bytes: &[u8], at: usize, salt: &Salt) -> Hole {
     }
     if reached.next_multiple_of(8) != hole.to {
         hole.lost_until = Some(hole.to);
-        hole.likely = likely_keys(bytes.get(at + FRAME_HEADER_BYTES..hole.to).unwrap_or_default());
+        hole.likely = likely_keys(bytes.get(at + FRAME_HEADER_BYTES..hole.to).unwrap_or_default(), cipher);
     }
     hole
 }
 
-/// Keys in a chunk whose check fails, read as if it did not. They are told to people and trusted by nobody.
-fn likely_keys(chunk: &[u8]) -> Vec<(String, Vec<u8>)> {
+/// Keys in a chunk whose check fails, read as if it did not. They are told to people and trusted by nobody. Nothing of a sealed one
+/// can be read.
+fn likely_keys(chunk: &[u8], cipher: &Cipher) -> Vec<(String, Vec<u8>)> {
+    if cipher.is_sealed() {
+        return Vec::new();
+    }
     let Some(Body { account, ops, .. }) = body_of_checked(chunk) else { return Vec::new() };
     OpReader::new(ops)
         .map_while(Result::ok)

@@ -1,0 +1,42 @@
+//! Writes a cask anew under another key: to seal a plain one, to unseal a sealed one, or because a key has leaked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::copying::Target;
+use super::fs::Fs;
+use super::survey::Survey;
+use super::verify::{AccountCount, Verdict, judge, unlock};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// Writes all records of a cask that is whole to a new one at `target`, where nothing or an empty folder may be. The new one has an
+/// identity and a data key of its own, and none of what was removed or replaced.
+///
+/// # Errors
+/// `Corrupt` where the cask is damaged; `InvalidArgument` where no cask is there or for a bad target; `Version`, `Key`, `Io`. Nothing is
+/// at `target` then, or where its very last step has failed a whole cask whose name may not be on disk.
+///
+/// # Concurrency
+/// Nobody may have either folder open.
+pub fn rewrite(
+    folder: &Path,
+    target: &Path,
+    fs: &Arc<dyn Fs>,
+    boot_id: [u8; 16],
+    secret: Option<&Secret>,
+    new_secret: Option<&Secret>,
+) -> Result<BTreeMap<String, AccountCount>> {
+    let cipher = unlock(folder, fs, secret)?;
+    let found = match judge(folder, fs, boot_id, &cipher)? {
+        Verdict::Whole(found) => found,
+        Verdict::Damaged(error) => return Err(error),
+    };
+    let survey = Survey::of(&**fs, folder, boot_id, &cipher)?;
+    if let Some(damage) = survey.damages.first() {
+        return Err(Error::corrupt(&damage.path, damage.offset, &damage.what));
+    }
+    Target { path: target, fs, boot_id, secret: new_secret }.fill(&survey, &mut |_, _, _| true)?;
+    Ok(found.accounts)
+}

@@ -1,0 +1,164 @@
+//! The key slot of a sealed cask in its folder.
+//!
+//! A cask is sealed under a random data key, and the slot holds that key, wrapped by its user's. The slot is there before anything that
+//! is sealed under it, so what is sealed and has no slot has lost it. To change the user's key is to replace the slot.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::fs::{Fs, read_all};
+use super::manifest_file::MANIFEST;
+use super::replace::replace;
+use super::segments::id_of_file_name;
+use crate::codec::cipher::{Cipher, Key, SealKeys, fill_random, random};
+use crate::codec::key_slot::KeySlot;
+use crate::codec::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// File name of the key slot.
+pub const KEY: &str = "key";
+/// File name under which a key slot is written before it takes its place.
+pub const KEY_TEMP: &str = "key.tmp";
+/// Number of the data key. A new one comes with a new cask: everything would have to be written again.
+const KEY_ID: u32 = 1;
+
+/// How the cask in a folder is kept.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    pub(super) cipher: Cipher,
+    /// Identity of the cask, where its key slot says it.
+    pub(super) cask_id: Option<[u8; 16]>,
+}
+
+impl Sealing {
+    const PLAIN: Self = Self { cipher: Cipher::Plain, cask_id: None };
+
+    fn sealed(data_key: Key, slot: &KeySlot) -> Self {
+        Self { cipher: Cipher::Sealed(Arc::new(SealKeys::new(data_key, slot.key_id))), cask_id: Some(slot.cask_id) }
+    }
+}
+
+/// Unlocks the cask in a folder. Changes nothing. A folder without one passes for a plain cask where there is no secret.
+///
+/// # Errors
+/// `Key` where the secret is not the one of the cask, is missing, or none is needed; `Corrupt` where the slot is missing or damaged;
+/// `Version`, `Io`.
+pub(super) fn unlock(fs: &dyn Fs, folder: &Path, secret: Option<&Secret>) -> Result<Sealing> {
+    let path = folder.join(KEY);
+    match (read(fs, &path)?, secret) {
+        (Some(bytes), _) => {
+            let slot = KeySlot::decode(&bytes, &path)?;
+            let secret = secret.ok_or_else(|| Error::needs_key(folder))?;
+            Ok(Sealing::sealed(unwrap(&bytes, &slot, folder, secret)?, &slot))
+        }
+        (None, None) if is_sealed(fs, folder)? => Err(Error::needs_key(folder)),
+        (None, None) => Ok(Sealing::PLAIN),
+        (None, Some(_)) if is_sealed(fs, folder)? => {
+            Err(Error::corrupt(&path, 0, "the cask is sealed and its key slot is missing; restore this file from a backup"))
+        }
+        (None, Some(_)) => Err(Error::key(
+            folder,
+            "is not sealed, and an encryptionKey was given; leave it out, or seal a copy with rewriteCask",
+        )),
+    }
+}
+
+/// Unlocks the cask in a folder, or makes a key slot for the one that is about to be made there.
+///
+/// # Errors
+/// Those of [`unlock`]; then nothing was changed.
+pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secret>) -> Result<Sealing> {
+    if let Some(secret) = secret
+        && is_new(fs, folder)?
+    {
+        return create(fs, folder, secret);
+    }
+    let sealing = unlock(fs, folder, secret)?;
+    // What a key change that was interrupted has left; it opens with one of the two keys, and so does the slot.
+    let _ = fs.remove(&folder.join(KEY_TEMP));
+    Ok(sealing)
+}
+
+/// Gives a sealed cask another secret.
+///
+/// # Errors
+/// Those of [`unlock`]; `Key` where the cask is not sealed. Where the very last step has failed, either secret may open it.
+pub fn change_key(fs: &dyn Fs, folder: &Path, secret: &Secret, new: &Secret) -> Result<()> {
+    let Sealing { cipher, .. } = unlock(fs, folder, Some(secret))?;
+    let Some(keys) = cipher.keys() else { return Err(Error::internal("a cask without keys was unlocked with one")) };
+    let path = folder.join(MANIFEST);
+    let bytes = read(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the folder has a key slot and no manifest"))?;
+    let cask_id = Manifest::decode(&bytes, &path, &cipher)?.cask_id;
+    store(fs, folder, cask_id, keys.id(), keys.data_key(), new)
+}
+
+fn create(fs: &dyn Fs, folder: &Path, secret: &Secret) -> Result<Sealing> {
+    let mut data_key: Key = Zeroizing::new([0; 32]);
+    fill_random(&mut *data_key)?;
+    let cask_id = random()?;
+    // Whether its name is on disk is uncertain after a failure, so the next open makes another one.
+    store(fs, folder, cask_id, KEY_ID, &data_key, secret).inspect_err(|_| drop(fs.remove(&folder.join(KEY))))?;
+    let cipher = Cipher::Sealed(Arc::new(SealKeys::new(data_key, KEY_ID)));
+    Ok(Sealing { cipher, cask_id: Some(cask_id) })
+}
+
+fn store(fs: &dyn Fs, folder: &Path, cask_id: [u8; 16], key_id: u32, data_key: &Key, secret: &Secret) -> Result<()> {
+    let slot = KeySlot { cask_id, key_id, kdf: secret.kdf(), salt: random()? };
+    let unfit = || Error::internal("a new key slot does not take the secret that it is made for");
+    let wrapping = secret.wrapping_key(slot.kdf, &slot.salt)?.ok_or_else(unfit)?;
+    let bytes = slot.encode(data_key, &wrapping, &random()?).ok_or_else(unfit)?;
+    replace(fs, folder, KEY, KEY_TEMP, &bytes)
+}
+
+/// Copies the key slot of a cask, safely to disk, to a folder that has none.
+///
+/// # Errors
+/// `Io`, `Corrupt` where it is missing.
+pub(super) fn copy_slot(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
+    let path = from.join(KEY);
+    let bytes = read(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the key slot is missing"))?;
+    KeySlot::decode(&bytes, &path)?;
+    replace(fs, to, KEY, KEY_TEMP, &bytes)
+}
+
+fn unwrap(bytes: &[u8], slot: &KeySlot, folder: &Path, secret: &Secret) -> Result<Key> {
+    let Some(wrapping) = secret.wrapping_key(slot.kdf, &slot.salt)? else {
+        return Err(Error::key(
+            folder,
+            match secret {
+                Secret::Key(_) => "is sealed with a passphrase, and encryptionKey is a key of 32 bytes",
+                Secret::Passphrase(_) => "is sealed with a key of 32 bytes, and encryptionKey is a passphrase",
+            },
+        ));
+    };
+    KeySlot::unwrap(bytes, &wrapping)
+        .ok_or_else(|| Error::key(folder, "is sealed with another encryptionKey, or its key slot was changed"))
+}
+
+fn read(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs.open(path) {
+        Ok(file) => Ok(Some(read_all(&*file).map_err(|cause| Error::io("read", path, &cause))?)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Error::io("open", path, &cause)),
+    }
+}
+
+/// Whether there is neither a cask nor a part of one in a folder.
+fn is_new(fs: &dyn Fs, folder: &Path) -> Result<bool> {
+    let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
+    Ok(!names.iter().any(|name| name == KEY || name == MANIFEST || id_of_file_name(name).is_some()))
+}
+
+/// Whether a folder without a key slot should have one, as far as its manifest can tell.
+fn is_sealed(fs: &dyn Fs, folder: &Path) -> Result<bool> {
+    let path = folder.join(MANIFEST);
+    match read(fs, &path)? {
+        // A damaged one is told of by whoever reads it.
+        Some(bytes) => Ok(Manifest::is_sealed(&bytes, &path).unwrap_or(false)),
+        None => Ok(false),
+    }
+}

@@ -21,7 +21,7 @@ const TABLE = new Map(read('docs/errors.md').split('\n').filter(line => line.sta
 }))
 const typings = read('index.d.ts')
 /** Codes that JavaScript alone knows. */
-const MADE_IN_JS = ['ERR_CASK_CREDS_MISSING', 'ERR_CASK_BAILEYS_MISSING']
+const MADE_IN_JS = ['ERR_CASK_CREDS_MISSING', 'ERR_CASK_BAILEYS_MISSING', 'ERR_CASK_ADDON']
 /** What every error has beside the fields of its code. */
 const COMMON = ['name', 'code', 'retryable', 'message', 'stack', 'cause']
 

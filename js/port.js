@@ -1,9 +1,11 @@
 'use strict'
 
 const { threadId } = require('node:worker_threads')
-const binding = require('../binding.js')
 const { Writer } = require('./codec/writer.js')
 const { fromCore } = require('./errors.js')
+const { loadAddon } = require('./load-addon.js')
+
+const binding = loadAddon(() => require('../binding.js'))
 
 /**
  * What the core answers where a call has failed, has not ended, waits for locks, has an answer larger than the scratch buffer, reads

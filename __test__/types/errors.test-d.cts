@@ -39,6 +39,7 @@ export function advice(code: cask.CaskErrorCode): string {
     case 'ERR_CASK_KEY':
     case 'ERR_CASK_CREDS_MISSING':
     case 'ERR_CASK_BAILEYS_MISSING':
+    case 'ERR_CASK_ADDON':
       return 'look at the message'
     default: {
       const none: never = code

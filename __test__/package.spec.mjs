@@ -4,6 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
 import * as cask from 'baileys-cask'
 import { pack, PACKAGE, PLATFORM, project } from './helpers/packed.mjs'
 import { runProgram } from './helpers/script.mjs'
@@ -93,6 +96,18 @@ describe('the packed package', () => {
     for (const script of ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish']) assert.equal(installed.scripts[script], undefined, script)
     assert.deepEqual(readdirSync(join(bare, 'node_modules')).filter(name => !name.startsWith('.')), ['baileys-cask'])
     assert.equal(installed.peerDependenciesMeta.baileys.optional && installed.peerDependenciesMeta['@whiskeysockets/baileys'].optional, true)
+  })
+
+  test('is what publint asks for', async () => {
+    const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(readFileSync(packed.root)).buffer }, strict: true })
+    assert.deepEqual(messages.map(message => formatMessage(message, pkg)), [])
+  })
+
+  test('has typings that are right however it is resolved', async () => {
+    const { types, problems, entrypoints } = await checkPackage(createPackageFromTarballData(new Uint8Array(readFileSync(packed.root))))
+    assert.deepEqual({ types, problems }, { types: { kind: 'included' }, problems: [] })
+    const resolved = Object.entries(entrypoints['.'].resolutions).map(([kind, { resolution }]) => [kind, resolution?.fileName.split('/').at(-1)])
+    assert.deepEqual(Object.fromEntries(resolved), { node10: 'index.d.ts', 'node16-cjs': 'index.d.ts', 'node16-esm': 'index.d.mts', bundler: 'index.d.mts' })
   })
 
   test('has every file that it loads or names, and no other kind', () => {

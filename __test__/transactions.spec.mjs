@@ -870,7 +870,8 @@ describe('one process', () => {
       const require = createRequire(import.meta.url)
       const hooks = require('node:async_hooks')
       let made = 0
-      hooks.AsyncLocalStorage = class extends hooks.AsyncLocalStorage { constructor(...args) { super(...args); made++ } }
+      // Newer runtimes have a getter there.
+      Object.defineProperty(hooks, 'AsyncLocalStorage', { value: class extends hooks.AsyncLocalStorage { constructor(...args) { super(...args); made++ } } })
       const { openCask } = require('baileys-cask')
       for (let n = 0; n < 50; n++) {
         const { keys } = (await openCask()).account('a' + n)

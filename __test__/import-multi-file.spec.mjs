@@ -259,7 +259,7 @@ describe('a folder that is in use', () => {
 
   test('the moment in which newer Baileys replaces a file is waited out', async t => {
     const folder = await authFolder(t, {}, undefined, MANY)
-    const names = readdirSync(folder).filter(name => name.startsWith('pre-key-'))
+    const names = readdirSync(folder).filter(name => name.startsWith('pre-key-')).sort()
     const account = await accountOf(t)
     // As it is between the two renames; the first batches were read before.
     const result = await importMultiFile(folder, account, meanwhile(() => {

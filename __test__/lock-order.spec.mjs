@@ -270,6 +270,7 @@ test('process.exit() while others hold locks and wait for them ends the process,
 })
 
 test('a million labels and records, each used once, leave nothing behind', async () => {
+  // Newer V8 lets its young generation grow to 128 MB, which is none of ours.
   const { stdout, stderr, code } = await runScript(`
     import { openCask } from 'baileys-cask'
     const cask = await openCask()
@@ -283,7 +284,7 @@ test('a million labels and records, each used once, leave nothing behind', async
     await use(0, 200_000)
     const before = rss()
     await use(200_000, 1_000_000)
-    console.log(JSON.stringify({ grown: Math.round(rss() - before), locks: cask.locks().length }))`, { ms: 110_000, nodeArguments: ['--expose-gc'] })
+    console.log(JSON.stringify({ grown: Math.round(rss() - before), locks: cask.locks().length }))`, { ms: 110_000, nodeArguments: ['--expose-gc', '--max-semi-space-size=16'] })
   assert.equal(code, 0, stderr)
   const { grown, locks } = JSON.parse(stdout)
   assert.equal(locks, 0)

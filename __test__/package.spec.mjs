@@ -172,7 +172,7 @@ describe('where the addon cannot be loaded', () => {
   })
 
   const permission = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
-  test('the permission model without --allow-addons is told, and with it all works', async () => {
+  test('the permission model without --allow-addons is told, and with it all works', { skip: process.versions.bun !== undefined }, async () => {
     const nodeArguments = [permission, '--allow-fs-read=*', '--allow-fs-write=*', '--no-warnings']
     assert.match(await refusal(whole, { nodeArguments }), /refuses addons\. Start it with --allow-addons/)
     const { code, stdout, stderr } = await run(whole, `(async () => {
@@ -183,5 +183,5 @@ describe('where the addon cannot be loaded', () => {
     assert.deepEqual([code, stdout], [0, 'b\n'], stderr)
   })
 
-  test('so is --no-addons', async () => assert.match(await refusal(whole, { nodeArguments: ['--no-addons'] }), /without --no-addons/))
+  test('so is --no-addons', { skip: process.versions.bun !== undefined }, async () => assert.match(await refusal(whole, { nodeArguments: ['--no-addons'] }), /without --no-addons/))
 })

@@ -2,11 +2,10 @@
 // 100 times; CASK_TERMINATIONS=1000 in the environment makes it 1,000, which takes a minute or two.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { recordsOf } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { until, within } from './helpers/gate.mjs'
+import { collectGarbage } from './helpers/gc.mjs'
 import { partiesOf, sharing, standingHere, waiters, workerWith } from './helpers/threads.mjs'
 
 const COUNT = Number(process.env.CASK_TERMINATIONS ?? 100)
@@ -62,9 +61,6 @@ const STATES = {
     }
   },
 }
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc')
 
 for (const [place, optionsFor] of Object.entries({
   'in memory': () => ({ name: `terminations ${process.pid}` }),

@@ -13,8 +13,13 @@
 const STACKS_PER_MS = 1
 const STACKS_AT_ONCE = 1024
 const THEN_ONE_IN = 64
-/** Lines of a waiter's stack: V8 asks half a microsecond for each. Those of the caller are first. */
-const LINES = 6
+/**
+ * Whether the engine keeps the frame of every call that has not returned. Bun's forgets those that ended in another call, and finds nothing
+ * below one of them.
+ */
+const KEEPS_FRAMES = process.versions['bun'] === undefined
+/** Lines of a waiter's stack: V8 asks half a microsecond for each. Those of the caller are first, where those of the package can be told. */
+const LINES = KEEPS_FRAMES ? 6 : 16
 
 /** Of so many transactions one keeps the stack of its call, for those who ask later who holds a lock. */
 const HOLDERS_ONE_IN = 64
@@ -45,6 +50,7 @@ function stackOf(called) {
 function capture(target, called) {
   try {
     Error.captureStackTrace(target, called)
+    if (!KEEPS_FRAMES && !wordsOf(target)?.includes('\n    at ')) Error.captureStackTrace(target)
   } catch {
     // There is none, then.
   }

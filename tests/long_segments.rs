@@ -124,7 +124,7 @@ fn frames_that_lie_across_the_ends_of_pieces_are_found() {
         assert!(records(&*backend).unwrap() == wanted);
         backend.close().unwrap();
 
-        let report = verify(Path::new(FOLDER), &(Arc::new(disk.clone()) as Arc<dyn Fs>), BOOT).unwrap();
+        let report = verify(Path::new(FOLDER), &(Arc::new(disk.clone()) as Arc<dyn Fs>), BOOT, None).unwrap();
         assert!(report.damages.is_empty() && report.frames > 400, "{report:?}");
         let copied = open(&Disk::new(&disk.image_of("backup").unwrap()), &long(hint_from)).unwrap();
         assert!(records(&*copied).unwrap() == wanted);

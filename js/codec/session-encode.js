@@ -4,6 +4,7 @@ const { MAX_JOINED_TEXTS } = require('./limits.js')
 const { isObject, isPlain, owns, leadingKeys } = require('./plain.js')
 const { rememberWritten } = require('./session-memo.js')
 
+/** @typedef {import('./session-fields.js').Field} Field */
 /** @typedef {import('./writer.js').Writer} Writer */
 
 const { getPrototypeOf, prototype: PLAIN } = Object
@@ -34,8 +35,15 @@ class SessionEncoder {
     this.writer = writer
     /** All texts so far: joined, they take one check and one copy instead of one each. */
     this.texts = ''
-    /** All fields so far as values, where the session is to be remembered. @type {(string | number | undefined)[] | undefined} */
-    this.fields = writer.isOfTransaction ? [] : undefined
+    /** All fields so far as values, where the session is to be remembered. @type {Field[] | undefined} */
+    this.fields = writer.isOfTransaction ? lendFields() : undefined
+    /** How many they are. */
+    this.count = 0
+  }
+
+  /** @param {Field} field */
+  keep(field) {
+    if (this.fields) this.fields[this.count++] = field
   }
 
   /**
@@ -46,7 +54,7 @@ class SessionEncoder {
     if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
     this.writer.varint(text.length)
     this.texts += text
-    this.fields?.push(text)
+    this.keep(text)
     return true
   }
 
@@ -58,27 +66,27 @@ class SessionEncoder {
     if (typeof text !== 'string' || text.length > MAX_JOINED_TEXTS - this.texts.length) return false
     this.writer.varint(text.length + 1)
     this.texts += text
-    this.fields?.push(text)
+    this.keep(text)
     return true
   }
 
   /** Appends that there is no text, or no further one. */
   noText() {
     this.writer.u8(0)
-    this.fields?.push(undefined)
+    this.keep(undefined)
     return true
   }
 
   /** @param {number} value */
   u8(value) {
     this.writer.u8(value)
-    this.fields?.push(value)
+    this.keep(value)
   }
 
   /** @param {unknown} value */
   int(value) {
     // As it comes back: there is no negative zero.
-    this.fields?.push(value === 0 ? 0 : /** @type {number} */ (value))
+    this.keep(value === 0 ? 0 : /** @type {number} */ (value))
     return this.writer.int(value)
   }
 
@@ -169,21 +177,37 @@ class SessionEncoder {
     if (count === 0) return false
     // A chain that is used up has its key set to undefined, which JSON drops.
     const key = count === CHAIN_KEY.length ? chainKey.key : undefined
-    const { writer, texts, fields } = this
+    const { writer, texts } = this
     const room = MAX_JOINED_TEXTS - texts.length - id.length
     if (room < 0) return false
-    writer.varint(id.length + 1)
-    fields?.push(id)
-    if (!this.int(chainType) || !this.int(counter)) return false
-    fields?.push(/** @type {any} */ (key))
-    if (key === undefined) {
-      writer.u8(0)
-      this.texts = texts + id
+    if (key !== undefined && (typeof key !== 'string' || key.length > room)) return false
+    const idLength = id.length + 1
+    const keyLength = key === undefined ? 0 : key.length + 1
+    const { buffer, offset } = writer
+    if (isSmall(chainType) && isSmall(counter) && idLength < 128 && keyLength < 128 && offset + 4 <= buffer.length) {
+      // Nearly always: a byte each, as the others would write them.
+      buffer[offset] = idLength
+      buffer[offset + 1] = chainType * 2
+      buffer[offset + 2] = counter * 2
+      buffer[offset + 3] = keyLength
+      writer.offset = offset + 4
+      const { fields } = this
+      if (fields) {
+        const at = this.count
+        fields[at] = id
+        fields[at + 1] = chainType
+        fields[at + 2] = counter
+        fields[at + 3] = key
+        this.count = at + 4
+      }
     } else {
-      if (typeof key !== 'string' || key.length > room) return false
-      writer.varint(key.length + 1)
-      this.texts = texts + id + key
+      writer.varint(idLength)
+      this.keep(id)
+      if (!this.int(chainType) || !this.int(counter)) return false
+      writer.varint(keyLength)
+      this.keep(key)
     }
+    this.texts = key === undefined ? texts + id : texts + id + key
     return this.messageKeys(messageKeys)
   }
 
@@ -213,19 +237,58 @@ class SessionEncoder {
 }
 
 /**
+ * Whether a number is written as one byte.
+ * @param {unknown} value
+ * @returns {value is number}
+ */
+function isSmall(value) {
+  return typeof value === 'number' && value >= 0 && value < 64 && (value | 0) === value && !Object.is(value, -0)
+}
+
+/** Where fields are gathered: most sessions have as many as the one before. Absent while it is lent. @type {Field[] | undefined} */
+let gathered = []
+const KEPT_FIELDS = 1024
+
+/** @returns {Field[]} a list of any length, to be filled from its start */
+function lendFields() {
+  const fields = gathered ?? []
+  gathered = undefined
+  return fields
+}
+
+/** @param {Field[]} fields */
+function returnFields(fields) {
+  // What user code has encoded meanwhile has had a list of its own.
+  gathered ??= fields.length <= KEPT_FIELDS ? fields : []
+}
+
+/**
  * Appends a session of libsignal in packed form.
  * @param {Writer} writer
  * @param {unknown} value
  * @returns {boolean} false where it is anything else; what was appended by then is to be dropped
  */
 function encodeSession(writer, value) {
+  const encoder = new SessionEncoder(writer)
+  try {
+    return encodeWith(encoder, value)
+  } finally {
+    if (encoder.fields) returnFields(encoder.fields)
+  }
+}
+
+/**
+ * @param {SessionEncoder} encoder
+ * @param {unknown} value
+ */
+function encodeWith(encoder, value) {
+  const { writer } = encoder
   const start = writer.offset
   writer.u32(0)
-  const encoder = new SessionEncoder(writer)
   if (!encoder.record(value)) return false
   writer.buffer.writeUInt32LE(writer.offset - start - 4, start)
   if (!writer.ascii(encoder.texts)) return false
-  if (encoder.fields) rememberWritten(writer.buffer, start, writer.offset, encoder.fields)
+  if (encoder.fields) rememberWritten(writer.buffer, start, writer.offset, encoder.fields.slice(0, encoder.count))
   return true
 }
 

@@ -7,6 +7,8 @@ const { byteLength } = require('./byte-length.js')
 const SHORT_STRING = 32
 /** The same for bytes, which take one call, and one that the compiler knows. */
 const SHORT_BYTES = 11
+/** Bytes of UTF-8 at most. */
+const LONGEST_CHARACTER = 4
 /** From here on a varint has more than four bytes. */
 const FOUR_BYTES = 2 ** 28
 /** Beyond this, folding the sign in would lose the lowest bit. */
@@ -143,21 +145,22 @@ class Writer {
    */
   ascii(text) {
     const length = text.length
-    if (this.buffer.length - this.offset < length) this.ensure(length)
-    const buffer = this.buffer
-    const offset = this.offset
     if (length < SHORT_STRING) {
+      if (this.buffer.length - this.offset < length) this.ensure(length)
+      const { buffer, offset } = this
       for (let i = 0; i < length; i++) {
         const code = text.charCodeAt(i)
         if (code > 127) return false
         buffer[offset + i] = code
       }
     } else {
-      // UTF-8 takes one byte per UTF-16 unit for ASCII only.
-      if (Buffer.byteLength(text) !== length) return false
-      native(buffer).latin1Write(text, offset, length)
+      if (this.buffer.length - this.offset < length + LONGEST_CHARACTER) this.ensure(length + LONGEST_CHARACTER)
+      // UTF-8 takes one byte per UTF-16 unit for ASCII only. Of any other text there is room for more than that; and where there is
+      // room for all that it could take, V8 does not look ahead.
+      const room = Math.min(this.buffer.length - this.offset, length * 3 + LONGEST_CHARACTER)
+      if (native(this.buffer).utf8Write(text, this.offset, room) !== length) return false
     }
-    this.offset = offset + length
+    this.offset += length
     return true
   }
 

@@ -1,6 +1,6 @@
 //! One account of a cask, as its handles see it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,20 +38,22 @@ impl AccountId {
 #[derive(Debug)]
 pub struct Account {
     id: AccountId,
+    /// Changes only while `entrance` is held for writing; whoever hands over no batch looks at it without.
+    dropped: AtomicBool,
     /// Held for reading while a batch is handed to the backend, so that none follows a drop in the log.
-    dropped: RwLock<bool>,
+    entrance: RwLock<()>,
 }
 
 /// Keeps the account from being dropped while a batch is handed over.
 #[derive(Debug)]
 #[must_use]
-pub struct Entered<'a>(#[allow(dead_code)] RwLockReadGuard<'a, bool>);
+pub struct Entered<'a>(#[allow(dead_code)] RwLockReadGuard<'a, ()>);
 
 impl Account {
     /// An account that was not dropped.
     #[must_use]
     pub fn new(name: Arc<str>) -> Self {
-        Self { id: AccountId::new(name), dropped: RwLock::new(false) }
+        Self { id: AccountId::new(name), dropped: AtomicBool::new(false), entrance: RwLock::new(()) }
     }
 
     /// What tells it from others.
@@ -71,8 +73,8 @@ impl Account {
     /// # Errors
     /// `Dropped`.
     pub fn enter(&self) -> Result<Entered<'_>> {
-        let dropped = self.dropped.read().unwrap_or_else(PoisonError::into_inner);
-        if *dropped { Err(self.dropped_error()) } else { Ok(Entered(dropped)) }
+        let entered = Entered(self.entrance.read().unwrap_or_else(PoisonError::into_inner));
+        self.check().map(|()| entered)
     }
 
     /// Refuses the handles of a dropped account.
@@ -80,7 +82,7 @@ impl Account {
     /// # Errors
     /// `Dropped`.
     pub fn check(&self) -> Result<()> {
-        self.enter().map(|_| ())
+        if self.dropped.load(Ordering::Acquire) { Err(self.dropped_error()) } else { Ok(()) }
     }
 
     /// What the handles of a dropped account are refused with.
@@ -94,7 +96,7 @@ impl Account {
     /// Marks the account as dropped, once no batch is being handed over, or takes that back where the drop failed. Says
     /// whether that changed anything.
     pub fn mark_dropped(&self, dropped: bool) -> bool {
-        let mut marked = self.dropped.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *marked, dropped) != dropped
+        let _nobody_enters = self.entrance.write().unwrap_or_else(PoisonError::into_inner);
+        self.dropped.swap(dropped, Ordering::AcqRel) != dropped
     }
 }

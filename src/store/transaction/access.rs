@@ -33,7 +33,14 @@ impl Transaction {
         let locks = self.settings.read_locks;
         if let [key] = keys {
             return match locks.mode(key) {
-                Some(mode) => self.take(&name(key), mode, limits, granted),
+                Some(Mode::Exclusive) => {
+                    let taken = self.take(name(key), Mode::Exclusive, limits, granted)?;
+                    if taken == Granted::Now {
+                        self.inner().locked.set(key);
+                    }
+                    Ok(taken)
+                }
+                Some(mode) => self.take(name(key), mode, limits, granted),
                 None => Ok(Granted::Now),
             };
         }
@@ -50,7 +57,7 @@ impl Transaction {
         if self.settings.read_locks.mode(prefix).is_none() {
             return Ok(Granted::Now);
         }
-        self.take(&LockName::family(self.account.id(), prefix), Mode::Shared, limits, granted)
+        self.take(LockName::family(self.account.id(), prefix), Mode::Shared, limits, granted)
     }
 
     /// Makes this an ordinary part of what is around it where that has staged something it touches.
@@ -226,12 +233,20 @@ impl Transaction {
         let mut reader = OpReader::new(ops).flatten();
         match (reader.next(), reader.next()) {
             (None, _) => Ok(Granted::Now),
-            (Some(op), None) => self.take(&LockName::of(account, op), Mode::Exclusive, limits, granted),
+            (Some(op), None) if self.holds_already(op) => Ok(Granted::Now),
+            (Some(op), None) => self.take(LockName::of(account, op), Mode::Exclusive, limits, granted),
             _ => {
                 let names = OpReader::new(ops).flatten().map(|op| (LockName::of(account, op), Mode::Exclusive));
                 self.take_sorted(names.collect(), limits, granted)
             }
         }
+    }
+
+    /// Whether the lock of a write is its own for sure: it has taken it to read, and nothing inside it can have taken it since. It
+    /// goes only when this ends or is doomed, and then nothing is staged.
+    fn holds_already(&self, op: Op<'_>) -> bool {
+        let (Op::Put { key, .. } | Op::Delete { key }) = op else { return false };
+        !self.has_inner.load(Ordering::Acquire) && self.inner().locked.is(key)
     }
 
     fn stage(&self, ops: &[u8]) -> Result<()> {
@@ -263,6 +278,7 @@ impl Transaction {
             return Accepted::Now(Err(error));
         }
         let begin = Begin { parent: Some(self.owner), domain: self.domain, independent: true, ..Begin::default() };
+        self.has_inner.store(true, Ordering::Release);
         let owner = self.store.locks.begin(begin);
         let name = LockName::record(self.account.id(), CREDS_KEY);
         let acquired = self.store.locks.acquire(owner, &name, Mode::Exclusive, limits, || {

@@ -1,6 +1,7 @@
 //! How a transaction ends.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::staged::Staged;
 use super::{Granted, State, Transaction};
@@ -29,6 +30,7 @@ impl Transaction {
         let mut inner = self.inner();
         self.check_running(&inner)?;
         inner.state = State::Preparing;
+        self.is_open.store(false, Ordering::Release);
         if !self.settings.locks_at_commit || inner.staged.is_empty() {
             return Ok(Granted::Now);
         }
@@ -68,7 +70,7 @@ impl Transaction {
             self.end(&outcome);
             return Applied::Now(outcome);
         }
-        self.write(&staged, completion)
+        self.write(staged, completion)
     }
 
     fn pass_on(heir: &Self, staged: Staged) -> Result<()> {
@@ -79,7 +81,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn write(self: &Arc<Self>, staged: &Staged, completion: &mut dyn FnMut() -> Completion) -> Applied {
+    fn write(self: &Arc<Self>, staged: Staged, completion: &mut dyn FnMut() -> Completion) -> Applied {
         if staged.is_empty() {
             self.end(&Ok(()));
             return Applied::Now(Ok(()));
@@ -119,6 +121,7 @@ impl Transaction {
         let mut inner = self.inner();
         if matches!(inner.state, State::Running | State::Preparing) {
             inner.state = State::RolledBack;
+            self.is_open.store(false, Ordering::Release);
             inner.staged = Staged::default();
             drop(inner);
             self.leave(Ending::Release);

@@ -12,12 +12,14 @@
 mod access;
 mod ending;
 mod line;
+mod locked;
 mod refusal;
 mod staged;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use self::locked::Locked;
 pub(super) use self::refusal::expired;
 use self::staged::Staged;
 use super::lock_name::{LockName, ReadLocks};
@@ -98,6 +100,8 @@ impl<'a> Start<'a> {
 struct Inner {
     state: State,
     staged: Staged,
+    /// The record that it has locked last, to read it.
+    locked: Locked,
     doomed: Option<Error>,
 }
 
@@ -116,6 +120,10 @@ pub struct Transaction {
     domain: u32,
     /// An independent one that has touched what is staged around it.
     joined: AtomicBool,
+    /// Something has begun inside it.
+    has_inner: AtomicBool,
+    /// It runs and is not doomed, as `inner` says too. Cleared under its mutex, and never set again.
+    is_open: AtomicBool,
     /// Where its call was made, once it was reported as old: for those who look from other threads.
     stack: OnceLock<Box<str>>,
     inner: Mutex<Inner>,
@@ -153,6 +161,9 @@ impl Transaction {
         if let Some(around) = around {
             around.check_line()?;
         }
+        if let Some(around) = around {
+            around.has_inner.store(true, Ordering::Release);
+        }
         let nested = around.is_some_and(|around| Arc::ptr_eq(&around.account, account));
         let owner = store.locks.begin(Begin {
             parent: around.map(|around| around.owner),
@@ -170,14 +181,21 @@ impl Transaction {
             settings,
             domain,
             joined: AtomicBool::new(false),
+            has_inner: AtomicBool::new(false),
+            is_open: AtomicBool::new(true),
             stack: OnceLock::new(),
-            inner: Mutex::new(Inner { state: State::Running, staged: Staged::default(), doomed: None }),
+            inner: Mutex::new(Inner {
+                state: State::Running,
+                staged: Staged::default(),
+                locked: Locked::default(),
+                doomed: None,
+            }),
         });
         store.live.add(owner, &transaction);
         let label = label.map(|label| LockName::label(account.id(), label));
         let waits = if start.records.is_empty() {
             let Some(label) = label else { return Ok(Begun { transaction, waits: false }) };
-            transaction.take(&label, Mode::Exclusive, start.limits, granted)?
+            transaction.take(label, Mode::Exclusive, start.limits, granted)?
         } else {
             let records = start.records.iter().map(|key| LockName::record(account.id(), key));
             let names = label.into_iter().chain(records).map(|name| (name, Mode::Exclusive)).collect();
@@ -246,6 +264,10 @@ impl Transaction {
 
     /// Refuses a transaction that has ended or is doomed, or that will leave its writes to one of which that is so.
     fn check_line(&self) -> Result<()> {
+        // Who has doomed it has cleared this before letting go of its locks, so whatever came to be because of that is seen after it.
+        if !self.inside && self.is_open.load(Ordering::Acquire) {
+            return self.account.check();
+        }
         self.check_running(&self.inner())?;
         let mut level = self.heir();
         while let Some(transaction) = level {
@@ -278,6 +300,7 @@ impl Transaction {
             return false;
         }
         inner.doomed = Some(error);
+        self.is_open.store(false, Ordering::Release);
         inner.staged = Staged::default();
         true
     }
@@ -294,12 +317,12 @@ impl Transaction {
     /// Takes one lock, or waits for it.
     fn take(
         self: &Arc<Self>,
-        name: &LockName,
+        name: LockName,
         mode: Mode,
         limits: Limits,
         granted: impl FnOnce() -> Completion,
     ) -> Result<Granted> {
-        self.outcome(self.store.locks.acquire(self.owner, name, mode, limits, || self.when_granted(granted())))
+        self.outcome(self.store.locks.acquire_sorted(self.owner, [(name, mode)], limits, || self.when_granted(granted())))
     }
 
     /// Takes several, in their order.

@@ -18,13 +18,8 @@ export declare function attachCask(port: number, target: string, isPath: boolean
 /** Copies a cask to a new folder, in the background. The ticket is settled with a report. */
 export declare function backup(port: number, cask: number, target: string, hardLinks: boolean, ticket: number): number
 
-/**
- * Begins a transaction, inside another one where `around` is not 0. Gives its handle; the negative of the handle, less one,
- * where it waits for its locks and the ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks,
- * by code; 16 takes the locks of writes at the commit; 17 commits by itself inside a transaction of the same account; 18 is a
- * deadlock's last choice.
- */
-export declare function begin(port: number, account: number, around: number, label: string | undefined | null, settings: number, ticket: number): number
+/** Like `begin`, with the label in a string, which is empty where there is none. */
+export declare function beginLabelled(port: number, account: number, around: number, label: string, settings: number, ticket: number): number
 
 /** Like `begin`, with the keys of records, as in a request of `get`, that are locked before anything else. */
 export declare function beginWith(port: number, account: number, around: number, records: Uint8Array, settings: number, ticket: number): number
@@ -37,12 +32,6 @@ export declare function changeKey(port: number, path: string, secret: Uint8Array
 
 /** Gives a cask's handle back, in the background. */
 export declare function closeCask(port: number, cask: number, ticket: number): number
-
-/**
- * Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless
- * it has to wait: then `rollback` forgets it, when it has ended.
- */
-export declare function commit(port: number, transaction: number, ticket: number): number
 
 /** Rewrites segments that are worth it, in the background. The ticket is settled with a report. */
 export declare function compact(port: number, cask: number, ticket: number): number
@@ -68,25 +57,35 @@ export declare function expireWaits(port: number, cask: number): void
 /** Settles the ticket when everything acknowledged before is safe from a loss of power. */
 export declare function flush(port: number, cask: number, ticket: number): number
 
-/**
- * Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
- * answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
- * not fit and waits for `copyOverflow`; -3 where the disk has to be waited for and -4 where a lock has: `ticketAnswer` moves it to
- * where `copyOverflow` takes it from when the ticket has been settled.
- *
- * A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
- * takes no part, or, with the account's handle negative too, takes part without locks of its own.
- */
-export declare function get(port: number, account: number, transaction: number, length: number, ticket: number): number
-
 /** Like `get`, with the request in a buffer of its own. The answer is never in the scratch buffer. */
 export declare function getFrom(port: number, account: number, transaction: number, request: Uint8Array, ticket: number): number
 
 /** Milliseconds for which a transaction has held its first lock; -1 where it holds none. */
 export declare function heldMs(port: number, transaction: number): number
 
-/** Whether a transaction that was to be independent commits with the one around it. */
-export declare function joined(port: number, transaction: number): boolean
+/**
+ * Functions of a thread's load of the addon.
+ *
+ * `begin` begins a transaction, inside another one where `around` is not 0. Its label is the first `length` bytes of the scratch
+ * buffer, none where there are none. Gives its handle; the negative of the handle, less one, where it waits for its locks and the
+ * ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks, by code; 16 takes the locks of writes at
+ * the commit; 17 commits by itself inside a transaction of the same account; 18 is a deadlock's last choice.
+ *
+ * `get` reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
+ * answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
+ * not fit and waits for `copyOverflow`; -3 where the disk has to be waited for and -4 where a lock has: `ticketAnswer` moves it to
+ * where `copyOverflow` takes it from when the ticket has been settled. A `transaction` of 0 reads what is committed; its handle reads
+ * as part of it; the handle's negative sees what it sees and takes no part, or, with the account's handle negative too, takes part
+ * without locks of its own.
+ *
+ * `set` applies the packed operations in the first `length` bytes of the scratch buffer, or stages them in a transaction.
+ *
+ * `commit` commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle,
+ * unless it has to wait: then `rollback` forgets it, when it has ended.
+ *
+ * `joined` gives 1 where a transaction that was to be independent commits with the one around it, else 0.
+ */
+export declare function hotCalls(): { begin(port: number, account: number, around: number, length: number, settings: number, ticket: number): number, get(port: number, account: number, transaction: number, length: number, ticket: number): number, set(port: number, account: number, transaction: number, length: number, ticket: number): number, commit(port: number, transaction: number, ticket: number): number, joined(port: number, transaction: number): number }
 
 /** Keeps the process alive while tickets are open, or lets it end. */
 export declare function keepAlive(port: number, on: boolean): void
@@ -151,9 +150,6 @@ export declare function saveCreds(port: number, transaction: number, length: num
 
 /** Like `saveCreds`, with the operation in a buffer of its own. */
 export declare function saveCredsFrom(port: number, transaction: number, ops: Uint8Array, ticket: number): number
-
-/** Applies the packed operations in the first `length` bytes of the scratch buffer, or stages them in a transaction. */
-export declare function set(port: number, account: number, transaction: number, length: number, ticket: number): number
 
 /** Like `set`, with the operations in a buffer of their own. */
 export declare function setFrom(port: number, account: number, transaction: number, ops: Uint8Array, ticket: number): number

@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { openCask } from '../index.mjs'
 
 const require = createRequire(import.meta.url)
-const { binding } = require('../js/port.js')
+const { calls } = require('../js/port.js')
 
 const READ_LATER = -3
 const folder = mkdtempSync(join(tmpdir(), 'cask-cold-'))
@@ -23,9 +23,9 @@ function dropPages() {
 
 /** Runs `work` and gives what the core answered to its reads. */
 async function answersDuring(work) {
-  const real = binding.get
+  const real = calls.get
   const answers = []
-  binding.get = (...args) => {
+  calls.get = (...args) => {
     const answer = real(...args)
     answers.push(answer)
     return answer
@@ -33,7 +33,7 @@ async function answersDuring(work) {
   try {
     await work()
   } finally {
-    binding.get = real
+    calls.get = real
   }
   return answers
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-const { binding, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
+const { binding, calls, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { AccountState, makeAccount } = require('./account.js')
 const { current, shared } = require('./context.js')
 const { CaskError, wrongType } = require('./errors.js')
@@ -222,7 +222,7 @@ function checkAccountName(name) {
  * @param {number} handle
  */
 function isDropped(handle) {
-  return binding.get(port, handle, 0, 0, ticket()) === FAILED && lastError().code === 'ERR_CASK_DROPPED'
+  return calls.get(port, handle, 0, 0, ticket()) === FAILED && lastError().code === 'ERR_CASK_DROPPED'
 }
 
 /**

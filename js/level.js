@@ -1,6 +1,6 @@
 'use strict'
 
-const { HOME, binding, port } = require('./port.js')
+const { HOME, binding, calls, port } = require('./port.js')
 const { channels, publish } = require('./channels.js')
 const { CaskError } = require('./errors.js')
 const { waitForLocks } = require('./lock-wait.js')
@@ -128,7 +128,7 @@ class Level {
   }
 
   noteJoined() {
-    if (this.hasJoined || this.handle === 0 || !binding.joined(port, this.handle)) return
+    if (this.hasJoined || this.handle === 0 || calls.joined(port, this.handle) !== 1) return
     this.hasJoined = true
     publish(channels.joined, () => ({ ...this.describe(), around: this.around?.label }))
   }

@@ -43,6 +43,8 @@ const HOME = {}
 const waits = new Map()
 let nextTicket = 1
 const port = binding.openPort(scratch, settleWaiting, threadId)
+/** What every transaction calls. */
+const calls = binding.hotCalls()
 
 /** Called by the core, on this thread, when tickets have been settled. */
 function settleWaiting() {
@@ -161,6 +163,7 @@ function takeOverflow() {
 module.exports = {
   HOME,
   binding,
+  calls,
   port,
   waits,
   FAILED,

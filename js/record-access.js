@@ -1,7 +1,7 @@
 'use strict'
 
 const {
-  binding, port, FAILED, LATER, WAITS, OVERFLOWED, READ_LATER, READ_WAITS, ticket, settled, lastError, borrowWriter, returnWriter,
+  binding, calls, port, FAILED, LATER, WAITS, OVERFLOWED, READ_LATER, READ_WAITS, ticket, settled, lastError, borrowWriter, returnWriter,
   inScratch, takeOverflow
 } = require('./port.js')
 const { decodeValue } = require('./codec/decode.js')
@@ -112,7 +112,7 @@ class RecordAccess {
    */
   #ask(writer, length) {
     return inScratch(writer)
-      ? binding.get(port, this.account, this.transaction, length, ticket())
+      ? calls.get(port, this.account, this.transaction, length, ticket())
       : binding.getFrom(port, this.account, this.transaction, writer.buffer.subarray(0, length), ticket())
   }
 
@@ -253,7 +253,7 @@ class RecordAccess {
  */
 function put({ account, transaction }, packed) {
   return typeof packed === 'number'
-    ? binding.set(port, account, transaction, packed, ticket())
+    ? calls.set(port, account, transaction, packed, ticket())
     : binding.setFrom(port, account, transaction, packed, ticket())
 }
 

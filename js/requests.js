@@ -128,6 +128,17 @@ function packIds(writer, family, ids) {
 }
 
 /**
+ * Appends a label that is known to be one.
+ * @param {Writer} writer
+ * @param {string} label
+ */
+function packLabel(writer, label) {
+  if (writer.ascii(label)) return
+  writer.offset = 0
+  writer.utf8(label)
+}
+
+/**
  * Packs the keys of records, and lends them.
  * @template T
  * @param {readonly { type: unknown, id: unknown }[]} records
@@ -216,4 +227,4 @@ function packCredsKey(writer) {
   writer.u8(CREDS)
 }
 
-module.exports = { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix, packRecords }
+module.exports = { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packLabel, packPrefix, packRecords }

@@ -1,6 +1,8 @@
 'use strict'
 
-const { binding, port, FAILED, LATER, WAITS, ticket, settled, lastError, settleNow } = require('./port.js')
+const {
+  binding, calls, port, FAILED, LATER, WAITS, ticket, settled, lastError, settleNow, borrowWriter, returnWriter, inScratch
+} = require('./port.js')
 const { channels, publish } = require('./channels.js')
 const { runInside, current } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
@@ -8,7 +10,7 @@ const { Facade } = require('./facade.js')
 const { limit } = require('./limit.js')
 const { Level, ignore } = require('./level.js')
 const { RecordAccess } = require('./record-access.js')
-const { packRecords } = require('./requests.js')
+const { packLabel, packRecords } = require('./requests.js')
 const { Running } = require('./running.js')
 const { stackOfHolder } = require('./stacks.js')
 const { LOCKS_AT_COMMIT, checkWork, planFor, planWith } = require('./transaction-options.js')
@@ -312,7 +314,7 @@ class TransactionState extends Level {
     const outer = this.around?.handle ?? 0
     const begun = plan.records
       ? packRecords(plan.records, (keys) => binding.beginWith(port, account.handle, outer, keys, plan.settings, ticket()))
-      : binding.begin(port, account.handle, outer, plan.label, plan.settings, ticket())
+      : beginLabelled(account.handle, outer, plan)
     if (begun === FAILED) {
       const error = lastError()
       const failure = this.failed(error)
@@ -353,7 +355,7 @@ class TransactionState extends Level {
     }
     if (this.isIndependent) this.noteJoined()
     this.phase = 'committing'
-    const answered = binding.commit(port, this.handle, ticket())
+    const answered = calls.commit(port, this.handle, ticket())
     if (answered === FAILED) this.#rolledBack(this.failed(lastError()))
     else if (answered === WAITS) this.#prepare(value)
     else if (answered === LATER) this.#write(value)
@@ -447,6 +449,23 @@ class TransactionState extends Level {
     this.resolve = this.reject = this.unlimit = ignore
     // Last, since it calls the signal, which may be somebody's own.
     unlimit()
+  }
+}
+
+/**
+ * @param {number} account
+ * @param {number} outer
+ * @param {Plan} plan
+ */
+function beginLabelled(account, outer, { label, settings }) {
+  const writer = borrowWriter()
+  try {
+    if (label !== undefined) packLabel(writer, label)
+    return inScratch(writer)
+      ? calls.begin(port, account, outer, writer.offset, settings, ticket())
+      : binding.beginLabelled(port, account, outer, label ?? '', settings, ticket())
+  } finally {
+    returnWriter(writer)
   }
 }
 

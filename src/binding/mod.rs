@@ -11,6 +11,7 @@
 mod background;
 mod error;
 mod handles;
+mod hot;
 mod inbox;
 mod inspect;
 mod port;
@@ -198,15 +199,8 @@ pub fn flush(port: u32, cask: i32, ticket: u32) -> i32 {
     })
 }
 
-/// Reads values. The request, `length` bytes at the start of the scratch buffer, holds `u16` length and key for each id; the
-/// answer follows it, with `u32` length (all ones: absent) and value for each. Gives the answer's length; -2 where it did
-/// not fit and waits for `copyOverflow`; -3 where the disk has to be waited for and -4 where a lock has: `ticketAnswer` moves it to
-/// where `copyOverflow` takes it from when the ticket has been settled.
-///
-/// A `transaction` of 0 reads what is committed; its handle reads as part of it; the handle's negative sees what it sees and
-/// takes no part, or, with the account's handle negative too, takes part without locks of its own.
-#[napi(catch_unwind)]
-pub fn get(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
+/// See `hotCalls`.
+fn get(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
     run(port, |port| {
         port.with_scratch(length, |request, rest| requests::get(port, account, transaction, request, Reply::new(rest), ticket))
     })
@@ -231,9 +225,8 @@ pub fn keys(port: u32, account: i32, transaction: i32, prefix: &[u8], ticket: u3
     run(port, |port| requests::keys(port, account, transaction, prefix, ticket))
 }
 
-/// Applies the packed operations in the first `length` bytes of the scratch buffer, or stages them in a transaction.
-#[napi(catch_unwind)]
-pub fn set(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
+/// See `hotCalls`.
+fn set(port: u32, account: i32, transaction: i32, length: u32, ticket: u32) -> i32 {
     run(port, |port| port.with_scratch(length, |ops, _| requests::set(port, account, transaction, ops, ticket)))
 }
 
@@ -265,13 +258,23 @@ pub fn save_creds_from(port: u32, transaction: i32, ops: &[u8], ticket: u32) -> 
     run(port, |port| requests::save_creds(port, transaction, ops, ticket))
 }
 
-/// Begins a transaction, inside another one where `around` is not 0. Gives its handle; the negative of the handle, less one,
-/// where it waits for its locks and the ticket will be settled. `settings`: bits 0 to 15 are the families whose reads take locks,
-/// by code; 16 takes the locks of writes at the commit; 17 commits by itself inside a transaction of the same account; 18 is a
-/// deadlock's last choice.
+/// See `hotCalls`.
+fn begin(port: u32, account: i32, around: i32, length: u32, settings: u32, ticket: u32) -> i32 {
+    run(port, |port| {
+        port.with_scratch(length, |label, _| {
+            let label = std::str::from_utf8(label).map_err(|_| Error::internal("a label that is no text"))?;
+            let label = Some(label).filter(|label| !label.is_empty());
+            requests::begin(port, account, around, label, &[], settings, ticket)
+        })
+    })
+}
+
+/// Like `begin`, with the label in a string, which is empty where there is none.
 #[napi(catch_unwind)]
-pub fn begin(port: u32, account: i32, around: i32, label: Option<String>, settings: u32, ticket: u32) -> i32 {
-    run(port, |port| requests::begin(port, account, around, label.as_deref(), &[], settings, ticket))
+pub fn begin_labelled(port: u32, account: i32, around: i32, label: String, settings: u32, ticket: u32) -> i32 {
+    run(port, |port| {
+        requests::begin(port, account, around, Some(&*label).filter(|label| !label.is_empty()), &[], settings, ticket)
+    })
 }
 
 /// Like `begin`, with the keys of records, as in a request of `get`, that are locked before anything else.
@@ -280,10 +283,8 @@ pub fn begin_with(port: u32, account: i32, around: i32, records: &[u8], settings
     run(port, |port| requests::begin(port, account, around, None, records, settings, ticket))
 }
 
-/// Commits a transaction. Call `takeSettled` after it: what it lets go on does not wake this thread. Forgets its handle, unless
-/// it has to wait: then `rollback` forgets it, when it has ended.
-#[napi(catch_unwind)]
-pub fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
+/// See `hotCalls`.
+fn commit(port: u32, transaction: i32, ticket: u32) -> i32 {
     run(port, |port| {
         let open = port.transaction(transaction)?;
         let mut completion = || -> Completion { port.inbox().completion(ticket) };
@@ -312,9 +313,8 @@ pub fn doom(port: u32, transaction: i32, code: String) -> bool {
     open.transaction.doom(Error::new(kind, "the transaction was ended before its work"))
 }
 
-/// Whether a transaction that was to be independent commits with the one around it.
-#[napi(catch_unwind)]
-pub fn joined(port: u32, transaction: i32) -> bool {
+/// See `hotCalls`.
+fn joined(port: u32, transaction: i32) -> bool {
     port::find(port).and_then(|port| port.transaction(transaction).ok()).is_some_and(|open| open.transaction.joined())
 }
 

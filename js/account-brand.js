@@ -4,6 +4,7 @@ const { running } = require('./context.js')
 const { keyCounts } = require('./key-counts.js')
 const { transact } = require('./transaction.js')
 const { MIGRATION, planFor } = require('./transaction-options.js')
+const { valueSizes } = require('./value-sizes.js')
 
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('../index.js').Account} Account */
@@ -15,6 +16,7 @@ const { MIGRATION, planFor } = require('./transaction-options.js')
  * runs a transaction without limits of time, outside of the one around the call
  * @property {() => boolean} isInTransaction whether a transaction of the account runs around the call
  * @property {() => Map<string, number>} counts number of committed records by family
+ * @property {() => AsyncGenerator<import('./value-sizes.js').Measured, void>} sizes bytes of each committed value
  * @property {() => Promise<void>} flush
  */
 
@@ -38,6 +40,10 @@ function brandAccount(account, state) {
       counts: () => {
         state.cask.check()
         return keyCounts(state.handle)
+      },
+      sizes: () => {
+        state.cask.check()
+        return valueSizes(state.handle)
       },
       flush: () => state.cask.flush()
     })

@@ -40,4 +40,15 @@ function familyAt(keys, at) {
   return code === CREDS ? undefined : FAMILY_NAMES.get(code)
 }
 
-module.exports = { keyCounts }
+/**
+ * @param {Buffer} keys
+ * @param {number} at where a key begins
+ * @param {number} end
+ */
+function keyAt(keys, at, end) {
+  const code = /** @type {number} */ (keys[at])
+  const idAt = code === OTHER_FAMILY ? at + 2 + /** @type {number} */ (keys[at + 1]) : at + 1
+  return { code, family: familyAt(keys, at), id: keys.toString('utf8', idAt, end) }
+}
+
+module.exports = { keyCounts, keyAt }

@@ -3,6 +3,7 @@
 const { closeSync, constants, fstatSync, open, read, stat } = require('node:fs')
 const { readdir } = require('node:fs/promises')
 const { join } = require('node:path')
+const { FAMILY_CODES } = require('../codec/families.js')
 const { CaskError } = require('../errors.js')
 const { parseValue } = require('./json.js')
 const { nameOf, recordsByName } = require('./names.js')
@@ -82,6 +83,19 @@ async function listFolder(folder, families) {
   }
   listing.records = [...byFamily.values()].flat()
   listing.ignored.sort()
+  return listing
+}
+
+/**
+ * The same, of a folder that has something of a multi-file store; refuses any other.
+ * @param {string} folder
+ * @param {readonly string[]} families
+ */
+async function listAuthFolder(folder, families) {
+  const listing = await listFolder(folder, families)
+  if (!listing.creds && !listing.records.some(({ family }) => FAMILY_CODES.has(family)) && !listing.ignored.includes(`${CREDS}${UNFINISHED}`)) {
+    throw noAuthFolder(folder, 'it holds neither creds.json nor a record')
+  }
   return listing
 }
 
@@ -254,4 +268,4 @@ function printAt(path) {
   return new Promise((resolve) => stat(path, (error, stats) => resolve(error ? undefined : printOf(stats))))
 }
 
-module.exports = { CREDS, UNFINISHED, listFolder, namesIn, readPlace, hasChanged, noAuthFolder, failedCall, failureOf }
+module.exports = { CREDS, UNFINISHED, listFolder, listAuthFolder, namesIn, readPlace, hasChanged, failedCall, failureOf }

@@ -2,9 +2,8 @@
 
 const { resolve } = require('node:path')
 const { CaskError, atCaller } = require('../errors.js')
-const { FAMILY_CODES } = require('../codec/families.js')
 const { checkAccount, checkFolder, checkMigrationOptions, checkSignal } = require('./checks.js')
-const { CREDS, UNFINISHED, failureOf, hasChanged, listFolder, namesIn, noAuthFolder, readPlace } = require('./folder.js')
+const { CREDS, UNFINISHED, failureOf, hasChanged, listAuthFolder, namesIn, readPlace } = require('./folder.js')
 const { importInto } = require('./into-account.js')
 const { whyNoCreds } = require('./same-value.js')
 
@@ -69,10 +68,7 @@ class FolderImport {
 
   /** @returns {Promise<ImportResult>} */
   async run() {
-    const listing = await listFolder(this.folder, this.families)
-    if (!listing.creds && !listing.records.some(({ family }) => FAMILY_CODES.has(family)) && !listing.ignored.includes(`${CREDS}${UNFINISHED}`)) {
-      throw noAuthFolder(this.folder, 'it holds neither creds.json nor a record')
-    }
+    const listing = await listAuthFolder(this.folder, this.families)
     const creds = await this.#creds(listing)
     if (await this.target.isPresent(creds)) return this.#result(listing, { complete: true, present: true, creds: false })
     // Without creds nothing can be made whole. What else is wrong is told all the same.

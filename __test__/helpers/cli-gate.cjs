@@ -1,0 +1,42 @@
+// Loaded into a command before anything else: makes it stand still at a place that a test has chosen. See `standstill` in cli.mjs.
+'use strict'
+
+const fs = require('node:fs')
+const { basename, join } = require('node:path')
+
+const { folder, file, binding, raise, at } = JSON.parse(process.env.CASK_GATE)
+// Not for what the command may start itself.
+delete process.env.NODE_OPTIONS
+const LOOK_MS = 2
+let left = at
+
+function reached() {
+  fs.writeFileSync(join(folder, 'reached'), '')
+  if (raise) process.kill(process.pid, raise)
+}
+
+/** Calls back when the test lets it go. */
+function opened(go) {
+  if (fs.existsSync(join(folder, 'open'))) go()
+  else setTimeout(opened, LOOK_MS, go)
+}
+
+if (file !== undefined) {
+  const { open } = fs
+  fs.open = (path, ...rest) => {
+    if (!basename(String(path)).startsWith(file) || --left !== 0) return open(path, ...rest)
+    reached()
+    if (raise) return open(path, ...rest)
+    opened(() => open(path, ...rest))
+  }
+}
+
+if (binding !== undefined) {
+  const core = require('../../binding.js')
+  const call = core[binding]
+  core[binding] = (...args) => {
+    const answer = call(...args)
+    if (--left === 0) reached()
+    return answer
+  }
+}

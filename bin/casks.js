@@ -15,7 +15,7 @@ const OF_A_CASK = /^(manifest|[0-9a-f]{16}\.seg)$/
 /**
  * What is at a path.
  * @param {string} path
- * @returns {'nothing' | 'cask' | 'other'} `other` also where that cannot be told
+ * @returns {'nothing' | 'cask' | 'other' | 'none'} `none` where it is no folder, or cannot be looked into
  */
 function whatIsAt(path) {
   try {
@@ -23,7 +23,7 @@ function whatIsAt(path) {
     if (names.length === 0) return 'nothing'
     return names.some((name) => OF_A_CASK.test(name)) ? 'cask' : 'other'
   } catch (error) {
-    return /** @type {any} */ (error).code === 'ENOENT' ? 'nothing' : 'other'
+    return /** @type {any} */ (error).code === 'ENOENT' ? 'nothing' : 'none'
   }
 }
 
@@ -32,15 +32,9 @@ function whatIsAt(path) {
  * @param {string} path
  */
 function checkIsCask(path) {
-  if (whatIsAt(path) === 'cask') return
-  // Where there is something else, opening says what.
-  if (whatIsAt(path) === 'other' && !isFolder(path)) return
-  throw refusal(`${path} holds no cask; give the path of one`, { argument: 'path', path: resolve(path) })
-}
-
-/** @param {string} path */
-function isFolder(path) {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  const there = whatIsAt(path)
+  if (there === 'cask') return
+  throw refusal(`${path} ${there === 'none' ? 'is no folder' : 'holds no cask'}; give the path of a cask`, { argument: 'path', path: resolve(path) })
 }
 
 /**

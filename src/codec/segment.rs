@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub const SEGMENT_HEADER_BYTES: usize = 256;
 const MAGIC: &[u8; 8] = b"BCASKSEG";
 const CHECK_AT: usize = SEGMENT_HEADER_BYTES - 8;
-const SIGNATURE_AT: usize = 160;
+const SIGNATURE_AT: usize = CHECK_AT - TAG_BYTES;
 
 /// Where the log leaves a segment for the next one. Bytes of it past `end` are not part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,5 +7,7 @@ pub mod drive;
 pub mod faulty;
 pub mod loss;
 pub mod model;
+pub mod nonces;
 pub mod places;
+pub mod scene;
 pub mod workload;

@@ -1,17 +1,21 @@
 //! Workloads on a file backend, with what is promised noted at each step.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use baileys_cask::backend::file::sealing::change_key;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use baileys_cask::backend::{Backend, Completion};
 use baileys_cask::lock::Limits;
+use baileys_cask::secret::Secret;
 use baileys_cask::store::{Accepted, Start, Store, Transaction};
 
 use super::disk::{Disk, Event, Note};
 use super::drive::{self, Started};
 use super::loss::Chance;
 use super::model::{Change, Changes, Records, creds, delete, named, put};
+use super::nonces::Nonces;
 
 /// One thing that is done to a cask.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub enum Step {
     Close,
     /// Goes away without closing, as a killed process does.
     Vanish,
+    /// Goes away without closing, and gives the cask the other secret.
+    ChangeKey,
 }
 
 /// A workload that ran to its end, with everything that happened on the way.
@@ -41,12 +47,24 @@ pub struct Run {
     pub options: FileOptions,
     /// The records after each number of batches.
     pub states: Vec<Records>,
+    /// What may seal the cask; none for a plain one.
+    pub secrets: Vec<Secret>,
+    /// What was used of them after the run.
+    pub nonces: Arc<Nonces>,
     backend: Option<Arc<FileBackend>>,
 }
 
 impl Run {
     pub fn new(options: FileOptions) -> Self {
-        Self { disk: Disk::default(), options, states: vec![Records::new()], backend: None }
+        let secrets = options.secret.iter().cloned().collect();
+        let states = vec![Records::new()];
+        Self { disk: Disk::default(), options, states, secrets, nonces: Arc::default(), backend: None }
+    }
+
+    /// Of a sealed cask, whose steps may give it one of these secrets after the other.
+    pub fn sealed(options: FileOptions) -> Self {
+        let secrets = [1, 2].map(|byte| Secret::key(&[byte; 32]).unwrap());
+        Self { secrets: secrets.to_vec(), ..Self::new(FileOptions { secret: Some(secrets[0].clone()), ..options }) }
     }
 
     pub fn backend(&mut self) -> Arc<FileBackend> {
@@ -130,12 +148,25 @@ impl Run {
                 self.disk.note(Note::Safe(number));
             }
             Step::Vanish => self.vanish(),
+            Step::ChangeKey => self.change_key(),
         }
+    }
+
+    fn change_key(&mut self) {
+        self.vanish();
+        let Some(secret) = self.options.secret.take() else { return };
+        let other =
+            self.secrets.iter().find(|other| other.fingerprint().unwrap() != secret.fingerprint().unwrap()).unwrap().clone();
+        change_key(&self.disk, Path::new(drive::FOLDER), &secret, &other).unwrap();
+        self.options.secret = Some(other);
     }
 
     pub fn steps(mut self, steps: &[Step]) -> Self {
         steps.iter().for_each(|step| self.step(step));
         self.vanish();
+        if !self.secrets.is_empty() {
+            self.nonces.take(&self.disk.events(), "the run");
+        }
         self
     }
 }

@@ -83,6 +83,14 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     Ok(sealing)
 }
 
+/// Whether a secret opens the cask in a folder. Changes nothing.
+///
+/// # Errors
+/// Those of opening it: `Key` where it does not.
+pub fn check_secret(fs: &dyn Fs, folder: &Path, secret: &Secret) -> Result<()> {
+    unlock(fs, folder, Some(secret)).map(|_| ())
+}
+
 /// Gives a sealed cask another secret.
 ///
 /// # Errors

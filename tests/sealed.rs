@@ -1,0 +1,63 @@
+//! Sealed casks: what a crash leaves of them, and what somebody without the key can do to them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+
+use baileys_cask::backend::file::{Durability, FileOptions};
+
+use common::drive::options;
+use common::scene::{demand_after_kill, demand_after_power_loss};
+use common::workload::{Run, Step, compacted, everything, preallocating, random_compacted};
+
+const LEVELS: [Durability; 2] = [Durability::Process, Durability::Power];
+
+/// The same steps with key changes among them.
+fn changing_keys(steps: Vec<Step>, every: usize) -> Vec<Step> {
+    let is_due = |position: usize| position % every == every - 1;
+    let change = |position| is_due(position).then_some(Step::ChangeKey);
+    steps.into_iter().enumerate().flat_map(|(position, step)| [Some(step), change(position)]).flatten().collect()
+}
+
+fn run(level: Durability, steps: &[Step]) -> Run {
+    // Every segment gets a hint, so that those are sealed and read as well.
+    Run::sealed(FileOptions { hint_from: 0, ..options(level) }).steps(steps)
+}
+
+#[test]
+fn a_crash_of_a_sealed_cask_loses_nothing_and_exactly_one_key_opens_it() {
+    for level in LEVELS {
+        for (what, steps) in [("everything", everything()), ("compacted", compacted())] {
+            let run = run(level, &changing_keys(steps, 4));
+            demand_after_power_loss(&run, what, 21, false);
+            demand_after_kill(&run, what, 22, false);
+            assert!(run.nonces.count() > 1000, "{} nonces", run.nonces.count());
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_opening_a_sealed_cask_loses_nothing_more() {
+    for level in LEVELS {
+        let run = run(level, &changing_keys(everything(), 7));
+        demand_after_power_loss(&run, "everything", 23, true);
+    }
+}
+
+#[test]
+fn sealed_workloads_by_chance_survive_every_cut() {
+    for seed in 0..3 {
+        for level in LEVELS {
+            let run = run(level, &changing_keys(random_compacted(seed, 30), 5));
+            demand_after_power_loss(&run, &format!("random {seed}"), seed, false);
+            demand_after_kill(&run, &format!("random {seed}"), seed, false);
+        }
+    }
+}
+
+#[test]
+fn a_crash_of_a_sealed_log_that_preallocates_loses_nothing() {
+    let run = run(Durability::Power, &preallocating(changing_keys(everything(), 6)));
+    demand_after_power_loss(&run, "everything over zeros", 24, false);
+    demand_after_kill(&run, "everything over zeros", 25, false);
+}

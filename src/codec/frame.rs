@@ -559,7 +559,8 @@ mod tests {
         let put = |key| Op::Put { key, value: &value };
         let frame = frame_of(&[put(b"\x02a"), put(b"\x02b")], 256, &cipher);
         let places: Vec<(usize, Shape)> = shapes(&frame).collect();
-        let [(first, shape), (second, same)] = places[..] else { panic!("{places:?}") };
+        let ((first, shape), (second, same)) = (places[0], places[1]);
+        assert_eq!(places.len(), 2);
         assert_eq!(shape.len(), same.len());
         let mut exchanged = frame.clone();
         exchanged.copy_within(second..second + same.len(), first);

@@ -35,7 +35,7 @@ impl Nonces {
                 Event::Create { file, name } => drop(names.insert(*file, name.clone())),
                 Event::Write { file, offset, bytes } if bytes.iter().any(|byte| *byte != 0) => {
                     let Some(name) = names.get(file) else { continue };
-                    for (under, at) in places(name, *offset as usize, bytes) {
+                    for (under, at) in places(name, *offset, bytes) {
                         let nonce = *bytes[at..].first_chunk().unwrap();
                         assert_ne!(nonce, [0; NONCE_BYTES], "{context}: {name} was not sealed");
                         assert!(self.0.lock().unwrap().insert((under, nonce)), "{context}: a nonce of {name} was used before");

@@ -1,24 +1,22 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { cpSync, readFileSync } from 'node:fs'
+import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import * as baileys from 'baileys'
 import * as cask from 'baileys-cask'
 import { authFolder, linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
 import { contents } from './helpers/casks.mjs'
-import { tempFolder } from './helpers/folders.mjs'
 import { within } from './helpers/gate.mjs'
+import { blocksOf, inNewFolder, run } from './helpers/pages.mjs'
 
 const { BufferJSON, proto } = baileys
-const PAGE = readFileSync(new URL('../docs/migrate.md', import.meta.url), 'utf8')
-const AsyncFunction = (async () => {}).constructor
+const PAGE = 'docs/migrate.md'
 const creds = linkedCreds()
 
-const examples = PAGE.split(/^### /m).slice(1).map(section => ({
-  title: section.slice(0, section.indexOf('\n')),
-  codes: [...section.matchAll(/^```js\n(.*?)^```/gms)].map(([, code]) => code),
-})).filter(({ codes }) => codes.length > 0)
+/** Blocks by the way that they show; a way may have two. */
+const blocks = blocksOf(PAGE).filter(({ language }) => language === 'js')
+const examples = [...new Set(blocks.map(({ title }) => title))].map(title => ({ title, codes: blocks.filter(block => block.title === title).map(({ code }) => code) }))
 
 /** A key store over rows of text, as the adapters of databases are. */
 function adapter(rows, encode = name => name, credsName = 'creds') {
@@ -88,10 +86,6 @@ const MODULES = {
   'mongo-baileys': { useMongoDBAuthState: async () => ({ state: adapter(rowsOf(undefined, 'auth_creds'), undefined, 'auth_creds') }) },
 }
 
-/** Imports of a module become those of `load`, which a function may hold. */
-const asFunction = code => code.replace(/^import (\{[^}]*\}|\w+) from '([^']+)'.*$/gm, (_, names, from) =>
-  `const ${names.startsWith('{') ? names : `{ default: ${names} }`} = load('${from}')`)
-
 /** What an account holds that has everything; one that has only sessions. */
 async function wholeAccount() {
   const one = await cask.openCask()
@@ -106,29 +100,24 @@ async function wholeAccount() {
 test('the page has an example for each way', () => {
   const titles = examples.map(({ title }) => title)
   for (const title of ['With the socket, once', 'By a script, with a look first', 'SQLite', 'Redis', 'MySQL', 'MongoDB', 'A store that lists its records', 'Export']) assert.ok(titles.includes(title), title)
-  assert.equal(examples.flatMap(({ codes }) => codes).length, [...PAGE.matchAll(/^```js$/gm)].length)
   for (const { title, codes } of examples) for (const code of codes) assert.match(code, /assert/, title)
 })
 
 for (const { title, codes } of examples) {
   test(`example: ${title}`, async t => {
-    const home = process.cwd()
     const listeners = process.listeners('SIGINT')
-    const folder = tempFolder(t)
+    const folder = inNewFolder(t)
     cpSync(await authFolder(t, ONE_OF_EACH, creds), join(folder, 'auth_info_baileys'), { recursive: true })
     if (title === 'Export') {
       const one = await cask.openCask({ path: join(folder, 'auth-of-shop-17') })
       await cask.importMultiFile(join(folder, 'auth_info_baileys'), one.account('shop-17'))
       await one.close()
     }
-    process.chdir(folder)
     try {
       for (const code of codes) {
-        const names = { assert, linkedCreds: creds, console: { log() {}, error: assert.fail }, load: name => MODULES[name] ?? assert.fail(`nothing stands in for ${name}`) }
-        await within(10_000, title, new AsyncFunction(...Object.keys(names), asFunction(code))(...Object.values(names)))
+        await within(10_000, title, run(code, { assert, linkedCreds: creds, console: { log() {}, error: assert.fail } }, MODULES))
       }
     } finally {
-      process.chdir(home)
       for (const listener of process.listeners('SIGINT')) if (!listeners.includes(listener)) process.removeListener('SIGINT', listener)
     }
     if (title === 'Export') return

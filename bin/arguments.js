@@ -73,7 +73,7 @@ function readArguments(command, args) {
     if (value === undefined || value === '') throw refuse(`option ${rawName} needs a value: ${rawName} ${option.value}`)
     if (!inlineValue && value.startsWith('-')) throw refuse(`option ${rawName} needs a value; one that begins with - is given as ${rawName}=${value}`)
     if (option.choices && !option.choices.includes(value)) {
-      throw refuse(`option ${rawName} is one of ${option.choices.join(', ')}${suggestion(value, option.choices)}`)
+      throw refuse(`option ${rawName} is one of ${option.choices.join(', ')}, and not ${value}${suggestion(value, option.choices)}`)
     }
     if (option.isList) (read.options[name] ??= []).push(value)
     else if (name in read.options) throw refuse(`option ${rawName} is given twice`)

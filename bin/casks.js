@@ -57,7 +57,8 @@ async function withCask({ keys, warn }, path, work) {
   const { openCask } = library()
   const cask = path === undefined
     ? await openCask()
-    : await keys.unlock(path, (options) => openCask({ path, logger: loggerTo(warn), ...options }))
+    // An import holds its locks for as long as it takes, and nobody else is there to wait for them.
+    : await keys.unlock(path, (options) => openCask({ path, logger: loggerTo(warn), stallWarnMs: 0, ...options }))
   let result
   try {
     result = await work(cask)

@@ -7,9 +7,9 @@ const ALL = [
   require('./import.js').command,
   require('./export.js').command,
   require('./inspect.js').command,
+  require('./backup.js').command,
   require('./verify.js').command,
   require('./repair.js').command,
-  require('./backup.js').command,
   require('./compact.js').command
 ]
 

@@ -8,7 +8,7 @@ const REDRAW_MS = 100
 /** To the beginning of the line, and away with what stands there. */
 const CLEAR = '\r\u001b[K'
 const LONGEST_BAR = 30
-const SHORTEST_BAR = 5
+const SHORTEST_BAR = 8
 
 /**
  * A line that shows how far something is: a bar where it is known how much there is to do, else the time that has passed. It is drawn

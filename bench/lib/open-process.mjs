@@ -1,18 +1,18 @@
 // A process that opens a folder which others have left, and says what it took. See openers.mjs.
 import { openPeer } from '../stores/index.mjs'
 import { answerer } from './calls.mjs'
-import { residentBytes } from './measure.mjs'
+import { residentOutsideV8 } from './measure.mjs'
 
 let store
 
 process.on('message', answerer({
   ready: () => {},
   async open({ peer, dir, resident }) {
-    const before = resident ? await residentBytes() : 0
+    const before = resident ? await residentOutsideV8() : 0
     const started = performance.now()
     store = await openPeer(peer, dir)
     const ms = performance.now() - started
-    return { ms, resident: resident ? await residentBytes() - before : 0 }
+    return { ms, resident: resident ? await residentOutsideV8() - before : 0 }
   },
   /** One record, as it is read after the open. */
   async get({ family, record }) {

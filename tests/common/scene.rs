@@ -46,7 +46,7 @@ pub struct Scene {
     range: Range,
     /// The same, should the power go.
     range_without_power: Range,
-    context: String,
+    pub context: String,
 }
 
 impl Scene {

@@ -18,6 +18,10 @@ import messagesWithCask from './messages-with-cask.mjs'
 import preKeysGet from './pre-keys-get.mjs'
 import preKeysSet from './pre-keys-set.mjs'
 import recovery from './recovery.mjs'
+import sealedGet from './sealed-get.mjs'
+import sealedOpen from './sealed-open.mjs'
+import sealedSet from './sealed-set.mjs'
+import sealedSmall from './sealed-small.mjs'
 import setBufferPower from './set-buffer-power.mjs'
 import setBufferPower256 from './set-buffer-power-256.mjs'
 import setBufferPower64 from './set-buffer-power-64.mjs'
@@ -45,5 +49,6 @@ export const rows = [
   limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, setBufferPower,
   setBufferPower64, setBufferPower256, transaction, transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
   messages, messagesWithCask, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, threads, handOver,
-  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear, importFolder
+  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear, importFolder,
+  sealedSet, sealedSmall, sealedGet, sealedOpen
 ]

@@ -12,7 +12,7 @@ const BATCH = 250
 const LOOK_EVERY = 20 * BATCH
 const OPENINGS = 3
 /** What opening needs; whatever else lies in the folder only makes it faster. */
-const NEEDED = /\.seg$|^manifest$|^lock$|^owner$/
+const NEEDED = /\.seg$|^manifest$|^key$|^lock$|^owner$/
 
 export default {
   name: 'recovery',
@@ -20,7 +20,7 @@ export default {
   unit: 'GB/s',
   isolate: true,
   once: true,
-  peers: ['cask'],
+  peers: ['cask', 'cask-sealed'],
   plan: () => ({ rounds: 1, warmups: 0 }),
   async open({ peer, dir, openStore, same, quick }) {
     const settings = { peer, dir: `${dir}/store` }

@@ -23,7 +23,7 @@ export default {
   unit: 'records/s',
   isolate: true,
   once: true,
-  peers: ['cask'],
+  peers: ['cask', 'cask-sealed'],
   plan: () => ({ rounds: 1, warmups: 0 }),
   async open({ peer, dir, openStore, same, quick }) {
     const records = quick ? RECORDS_QUICK : RECORDS
@@ -77,6 +77,8 @@ export default {
   figures: [
     atMost('memory <= 64 bytes per record and the id', 64, cask => Math.max(cask.writtenPerRecord, cask.openedPerRecord) - ID_BYTES, 'number'),
     atMost('opens in <= 400 ms after a clean close', 400, cask => cask.cleanMs, 'milliseconds'),
-    atMost('opens in <= 1.5 s after a kill', 1500, cask => cask.killedMs, 'milliseconds')
+    atMost('opens in <= 1.5 s after a kill', 1500, cask => cask.killedMs, 'milliseconds'),
+    atMost('sealed: opens in <= 400 ms after a clean close', 400, sealed => sealed.cleanMs, 'milliseconds', 'cask-sealed'),
+    atMost('sealed: opens in <= 1.5 s after a kill', 1500, sealed => sealed.killedMs, 'milliseconds', 'cask-sealed')
   ]
 }

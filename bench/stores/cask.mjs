@@ -1,13 +1,17 @@
 import { openCask, withCask } from '../../index.mjs'
 import { captureNoStacks } from '../lib/stackless.mjs'
 
+const KEY = new Uint8Array(32).fill(7)
+const PASSPHRASE = 'correct horse battery staple'
+
 /**
  * This package. `wrapped` puts Baileys' own transactions on top, as a stock `makeSocket` does, instead of the cask's; `socket` hands
- * sockets over to the cask; without `stacks` nothing keeps where a call was made.
+ * sockets over to the cask; `sealed` encrypts it, under a passphrase or a key; without `stacks` nothing keeps where a call was made.
  */
-export const open = async (dir, { durability = 'process', wrapped = false, socket = false, stacks = true } = {}) => {
+export const open = async (dir, { durability = 'process', wrapped = false, socket = false, stacks = true, sealed = false, passphrase = false } = {}) => {
   if (!stacks) captureNoStacks()
-  const cask = await openCask({ path: dir, durability })
+  const encryptionKey = sealed ? passphrase ? PASSPHRASE : KEY : undefined
+  const cask = await openCask({ path: dir, durability, encryptionKey })
   const transactional = wrapped
     ? (await import('./wrapped.mjs')).withBaileysTransactions
     : keys => keys

@@ -11,6 +11,8 @@ export const peers = {
   'cask-power': { module: 'cask.mjs', options: { durability: 'power' }, label: 'cask, power' },
   'cask-wrapped': { module: 'cask.mjs', options: { wrapped: true }, label: "cask under Baileys' wrapper" },
   'cask-with-cask': { module: 'cask.mjs', options: { socket: true }, label: 'cask under withCask' },
+  'cask-sealed': { module: 'cask.mjs', options: { sealed: true }, label: 'cask, sealed' },
+  'cask-passphrase': { module: 'cask.mjs', options: { sealed: true, passphrase: true }, label: 'cask, sealed with a passphrase' },
   'cask-stackless': { module: 'cask.mjs', options: { stacks: false }, label: 'cask without stacks' },
   'cask-one-thread': { module: 'cask.mjs', threads: 1, label: 'cask, one thread' },
   'cask-two-threads': { module: 'cask.mjs', threads: 2, label: 'cask, two threads' },

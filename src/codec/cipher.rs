@@ -9,30 +9,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use super::aead;
+pub use super::aead::{KEY_BYTES, Key, NONCE_BYTES, TAG_BYTES};
 use super::check::Salt;
 use crate::error::{Error, Result};
 
-/// Bytes of a key.
-pub const KEY_BYTES: usize = 32;
-/// Bytes of a nonce.
-pub const NONCE_BYTES: usize = 24;
-/// Bytes of an authentication tag.
-pub const TAG_BYTES: usize = 16;
 /// Code of a cask that is not sealed.
 pub const PLAIN: u16 = 0;
 /// Code of XChaCha20-Poly1305 with places bound by BLAKE3.
 pub const SEALED: u16 = 1;
 
-/// A key that is wiped when it is let go.
-pub type Key = Zeroizing<[u8; KEY_BYTES]>;
-
 /// The keys of a sealed cask, all made from its data key.
 pub struct SealKeys {
-    chunks: XChaCha20Poly1305,
-    files: XChaCha20Poly1305,
+    chunks: Key,
+    files: Key,
     places: Key,
     data_key: Key,
     id: u32,
@@ -53,10 +45,9 @@ impl SealKeys {
     /// The keys that a data key stands for; `id` is that of the key slot which holds it.
     #[must_use]
     pub fn new(data_key: Key, id: u32) -> Self {
-        let cipher = |purpose| XChaCha20Poly1305::new(&(*derive(purpose, &data_key)).into());
         Self {
-            chunks: cipher("baileys-cask v1 chunks"),
-            files: cipher("baileys-cask v1 files"),
+            chunks: derive("baileys-cask v1 chunks", &data_key),
+            files: derive("baileys-cask v1 files", &data_key),
             places: derive("baileys-cask v1 places", &data_key),
             data_key,
             id,
@@ -77,22 +68,22 @@ impl SealKeys {
 
     /// Encrypts a chunk in place; `prefix` is authenticated and stays readable.
     pub(super) fn seal_chunk(&self, nonce: &[u8; NONCE_BYTES], prefix: &[u8], body: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
-        seal(&self.chunks, nonce, prefix, body)
+        aead::seal(&self.chunks, nonce, prefix, body)
     }
 
-    /// Decrypts a chunk in place; says whether it is the one that was sealed. Where it is not, `body` stays as it was.
-    pub(super) fn open_chunk(&self, nonce: &[u8; NONCE_BYTES], prefix: &[u8], body: &mut [u8], tag: &[u8; TAG_BYTES]) -> bool {
-        open(&self.chunks, nonce, prefix, body, tag)
+    /// Decrypts a chunk with its tag in place; says whether it is the one that was sealed. Where it is not, it may be anything afterwards.
+    pub(super) fn open_chunk(&self, nonce: &[u8; NONCE_BYTES], prefix: &[u8], body_and_tag: &mut [u8]) -> bool {
+        aead::open(&self.chunks, nonce, prefix, body_and_tag)
     }
 
     /// Encrypts the rest of a small file in place: the manifest, a hint.
     pub(super) fn seal_file(&self, nonce: &[u8; NONCE_BYTES], header: &[u8], rest: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
-        seal(&self.files, nonce, header, rest)
+        aead::seal(&self.files, nonce, header, rest)
     }
 
-    /// Decrypts the rest of a small file in place; says whether all of it is what was sealed.
-    pub(super) fn open_file(&self, nonce: &[u8; NONCE_BYTES], header: &[u8], rest: &mut [u8], tag: &[u8; TAG_BYTES]) -> bool {
-        open(&self.files, nonce, header, rest, tag)
+    /// Decrypts the rest of a small file with its tag in place; says whether all of it is what was sealed.
+    pub(super) fn open_file(&self, nonce: &[u8; NONCE_BYTES], header: &[u8], rest_and_tag: &mut [u8]) -> bool {
+        aead::open(&self.files, nonce, header, rest_and_tag)
     }
 
     /// Hash of some bytes at their place, which nobody can make without the key.
@@ -108,15 +99,6 @@ impl SealKeys {
         let hash = blake3::Hasher::new_keyed(&self.places).update(b"segment header").update(header).finalize();
         hash.as_bytes().first_chunk().copied().unwrap_or_default()
     }
-}
-
-fn seal(cipher: &XChaCha20Poly1305, nonce: &[u8; NONCE_BYTES], aad: &[u8], bytes: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
-    // It fails for what is longer than 256 GiB only.
-    cipher.encrypt_inout_detached(&XNonce::from(*nonce), aad, bytes.into()).ok().map(Into::into)
-}
-
-fn open(cipher: &XChaCha20Poly1305, nonce: &[u8; NONCE_BYTES], aad: &[u8], bytes: &mut [u8], tag: &[u8; TAG_BYTES]) -> bool {
-    cipher.decrypt_inout_detached(&XNonce::from(*nonce), aad, bytes.into(), &Tag::from(*tag)).is_ok()
 }
 
 /// How the bytes of a cask are kept.

@@ -37,12 +37,12 @@ pub fn seal(header: Vec<u8>, body: &[u8], keys: &SealKeys) -> Result<Vec<u8>> {
 #[must_use]
 pub fn open(bytes: &[u8], at: usize, keys: &SealKeys) -> Option<Vec<u8>> {
     let body_at = at.checked_add(HEAD_BYTES)?;
-    let (sealed, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG_BYTES)?)?;
     if read_u16(bytes, at)? != SEALED || read_u32(bytes, at + 4)? != keys.id() {
         return None;
     }
-    let (head, body) = sealed.split_at_checked(body_at)?;
-    let nonce = head.last_chunk()?;
-    let mut body = body.to_vec();
-    keys.open_file(nonce, head, &mut body, tag.first_chunk()?).then_some(body)
+    let (head, sealed) = bytes.split_at_checked(body_at)?;
+    let mut body = sealed.to_vec();
+    let is_sealed = keys.open_file(head.last_chunk()?, head, &mut body);
+    body.truncate(body.len().checked_sub(TAG_BYTES)?);
+    is_sealed.then_some(body)
 }

@@ -11,7 +11,8 @@
 //! their chunks and operations in the same places, and what was written can be indexed without decrypting it.
 
 use super::check::{Salt, bind, digest};
-use super::cipher::{Cipher, NONCE_BYTES, SealKeys, TAG_BYTES, random};
+use super::cipher::{Cipher, NONCE_BYTES, SealKeys, TAG_BYTES};
+use super::nonce::FrameNonces;
 use super::{put, read_u32, read_u64};
 use crate::error::{Error, Result};
 use crate::record::{Op, OpReader};
@@ -267,14 +268,11 @@ fn shapes(frame: &[u8]) -> impl Iterator<Item = (usize, Shape)> {
 /// # Errors
 /// `Io` where there are no random numbers for a nonce; `out` is as it was then.
 pub fn seal(frame: &[u8], keys: &SealKeys, out: &mut Vec<u8>) -> Result<()> {
-    // One frame draws once; its chunks count on from there.
-    let mut nonce = random::<NONCE_BYTES>()?;
+    let nonces = FrameNonces::draw()?;
     let start = out.len();
     out.extend_from_slice(frame);
-    let (_, counter) = nonce.split_at_mut(NONCE_BYTES - 8);
-    counter.fill(0);
-    for (number, (at, shape)) in (0_u64..).zip(shapes(frame)) {
-        put(&mut nonce, NONCE_BYTES - 8, &number.to_le_bytes());
+    for (number, (at, shape)) in (0_u32..).zip(shapes(frame)) {
+        let nonce = nonces.of(number);
         let chunk = out.get_mut(start + at..).unwrap_or_default();
         let (prefix, rest) = chunk.split_at_mut(CHUNK_PREFIX_BYTES.min(chunk.len()));
         put(rest, 0, &nonce);
@@ -376,10 +374,9 @@ fn checked_shape(bytes: &[u8], salt: &Salt, offset: u64, cipher: &Cipher) -> Opt
 pub fn open_chunk(bytes: &mut [u8], salt: &Salt, offset: u64, cipher: &Cipher) -> Option<usize> {
     let shape = checked_shape(bytes, salt, offset, cipher)?;
     if let Some(keys) = cipher.keys() {
-        let tag = *bytes.get(shape.body().end..)?.first_chunk()?;
         let (prefix, rest) = bytes.split_at_mut_checked(CHUNK_PREFIX_BYTES)?;
         let (nonce, rest) = rest.split_first_chunk_mut()?;
-        keys.open_chunk(nonce, prefix, rest.get_mut(..shape.body_len)?, &tag).then_some(())?;
+        keys.open_chunk(nonce, prefix, rest.get_mut(..shape.body_len + TAG_BYTES)?).then_some(())?;
     }
     Body::parse(bytes.get(shape.body())?).map(|_| shape.len())
 }

@@ -7,11 +7,10 @@
 
 use std::path::Path;
 
-use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use super::aead::{self, KEY_BYTES, Key, NONCE_BYTES, TAG_BYTES};
 use super::check::digest;
-use super::cipher::{KEY_BYTES, Key, NONCE_BYTES, TAG_BYTES};
 use super::{preamble, put, read_id, read_u32, read_u64};
 use crate::error::{Error, Result};
 
@@ -91,8 +90,7 @@ impl KeySlot {
     pub fn encode(&self, data_key: &Key, wrapping: &Key, nonce: &[u8; NONCE_BYTES]) -> Option<[u8; KEY_SLOT_BYTES]> {
         let head = self.head();
         let mut wrapped = Zeroizing::new(**data_key);
-        let cipher = XChaCha20Poly1305::new(&(**wrapping).into());
-        let tag = cipher.encrypt_inout_detached(&XNonce::from(*nonce), &head, wrapped.as_mut_slice().into()).ok()?;
+        let tag = aead::seal(wrapping, nonce, &head, &mut *wrapped)?;
         let mut bytes = [0; KEY_SLOT_BYTES];
         put(&mut bytes, 0, &head);
         put(&mut bytes, NONCE_AT, nonce);
@@ -147,12 +145,11 @@ impl KeySlot {
     pub fn unwrap(bytes: &[u8], wrapping: &Key) -> Option<Key> {
         let (head, rest) = bytes.split_at_checked(NONCE_AT)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
-        let (wrapped, rest) = rest.split_first_chunk::<KEY_BYTES>()?;
-        let tag: [u8; TAG_BYTES] = *rest.first_chunk()?;
-        let mut key = Zeroizing::new(*wrapped);
-        let cipher = XChaCha20Poly1305::new(&(**wrapping).into());
-        let opened = cipher.decrypt_inout_detached(&XNonce::from(*nonce), head, key.as_mut_slice().into(), &Tag::from(tag));
-        opened.is_ok().then_some(key)
+        let mut wrapped: Zeroizing<[u8; KEY_BYTES + TAG_BYTES]> = Zeroizing::new(*rest.first_chunk()?);
+        if !aead::open(wrapping, nonce, head, &mut *wrapped) {
+            return None;
+        }
+        wrapped.first_chunk().map(|key| Zeroizing::new(*key))
     }
 }
 

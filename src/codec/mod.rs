@@ -2,6 +2,7 @@
 //!
 //! `docs/format.md` draws every byte.
 
+pub mod aead;
 pub mod check;
 pub mod cipher;
 pub mod envelope;
@@ -9,6 +10,7 @@ pub mod frame;
 pub mod hint;
 pub mod key_slot;
 pub mod manifest;
+pub mod nonce;
 pub mod preamble;
 pub mod segment;
 

@@ -136,7 +136,7 @@ function makeKeys(account, ambient) {
     get: (/** @type {unknown} */ family, /** @type {unknown} */ ids) => {
       try {
         const transaction = inside()
-        if (transaction) return transaction.facade.get(/** @type {any} */ (family), /** @type {any} */ (ids))
+        if (transaction) return transaction.get(family, ids, keys.get)
         cask.check()
         return Promise.resolve(records.get(family, ids))
       } catch (error) {
@@ -146,7 +146,7 @@ function makeKeys(account, ambient) {
     set: (/** @type {unknown} */ data) => {
       try {
         const transaction = insideToWrite()
-        if (transaction) return transaction.facade.set(/** @type {any} */ (data))
+        if (transaction) return transaction.set(data, keys.set)
         cask.check()
         const outer = linked()
         if (outer) return transact(account, outer, (/** @type {any} */ tx) => tx.set(data), PLAIN, keys.set)

@@ -16,27 +16,13 @@ class Facade {
 
   get get() {
     const state = this.#state
-    const get = (/** @type {any} */ family, /** @type {any} */ ids) => {
-      try {
-        state.enter(get)
-        return state.leave(state.records.get(family, ids))
-      } catch (error) {
-        return state.refuse(error, get)
-      }
-    }
+    const get = (/** @type {any} */ family, /** @type {any} */ ids) => state.get(family, ids, get)
     return get
   }
 
   get set() {
     const state = this.#state
-    const set = (/** @type {any} */ data) => {
-      try {
-        state.enter(set)
-        return state.leave(state.records.set(data))
-      } catch (error) {
-        return state.refuse(error, set)
-      }
-    }
+    const set = (/** @type {any} */ data) => state.set(data, set)
     return set
   }
 

@@ -192,7 +192,7 @@ function makeRepositoryKeys(account, begin) {
       const transaction = ownOf(family, ids?.[0], family !== 'pre-key')
       if (transaction) {
         const read = claims.get(transaction)?.take(family, ids)
-        return read && !transaction.doomedBy ? Promise.resolve(read) : transaction.facade.get(family, ids)
+        return read && !transaction.doomedBy ? Promise.resolve(read) : transaction.get(family, ids, keys.get)
       }
       const other = running(key)
       const seen = other && !other.doomedBy ? other.records.aside() : records
@@ -203,7 +203,7 @@ function makeRepositoryKeys(account, begin) {
       const transaction = ownOf(family, id, false)
       if (transaction) {
         claims.get(transaction)?.spoil()
-        return transaction.facade.set(data)
+        return transaction.set(data, keys.set)
       }
       const other = running(key)
       if (!other || other.doomedBy) return outside(() => records.set(data), keys.set)

@@ -74,8 +74,9 @@ function begin(account, work, makePlan, settings, role, called) {
     if (outer) outer.check()
     else account.cask.check()
     checkWork(work)
-    const made = makePlan()
-    const plan = { ...made, settings: settings | (made.settings & ~ALL_READS), role }
+    const plan = makePlan()
+    plan.settings = settings | (plan.settings & ~ALL_READS)
+    plan.role = role
     return outer ? outer.beginPlanned(work, plan, called) : transact(account, around(account.cask.uid, HOME), work, plan, called)
   } catch (error) {
     return Promise.reject(error === outer?.doomedBy ? error : atCaller(error, called))
@@ -107,11 +108,11 @@ function makeOwnKeys(account) {
   const keys = {
     get: (/** @type {any} */ family, /** @type {any} */ ids) => {
       const transaction = running(key)
-      return transaction ? transaction.facade.get(family, ids) : outside(() => records.get(family, ids), keys.get)
+      return transaction ? transaction.get(family, ids, keys.get) : outside(() => records.get(family, ids), keys.get)
     },
     set: (/** @type {any} */ data) => {
       const transaction = running(key)
-      return transaction ? transaction.facade.set(data) : outside(() => records.set(data), keys.set)
+      return transaction ? transaction.set(data, keys.set) : outside(() => records.set(data), keys.set)
     },
     clear: () => {
       const transaction = running(key)

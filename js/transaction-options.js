@@ -74,7 +74,9 @@ function planFor(label, options) {
   if (label !== undefined && (typeof label !== 'string' || label === '' || !label.isWellFormed())) {
     throw wrongType('label', 'a label is a string that is not empty and holds no half of a surrogate pair')
   }
-  return options === undefined ? { ...PLAIN, label } : withOptions({ ...PLAIN, label }, options)
+  // As a literal: V8 copies a frozen object property by property.
+  const plan = { label, records: undefined, settings: ALL_READS, signal: undefined, timeoutMs: 0, role: undefined }
+  return options === undefined ? plan : withOptions(plan, options)
 }
 
 /**

@@ -74,6 +74,37 @@ class TransactionState extends Level {
   }
 
   /**
+   * Reads as part of it.
+   * @param {unknown} family
+   * @param {unknown} ids
+   * @param {Function} called the function below the caller
+   * @returns {Promise<any>}
+   */
+  get(family, ids, called) {
+    try {
+      this.enter(called)
+      return this.leave(this.records.get(family, ids))
+    } catch (error) {
+      return this.refuse(error, called)
+    }
+  }
+
+  /**
+   * Writes as part of it.
+   * @param {unknown} data
+   * @param {Function} called the function below the caller
+   * @returns {Promise<any>}
+   */
+  set(data, called) {
+    try {
+      this.enter(called)
+      return this.leave(this.records.set(data))
+    } catch (error) {
+      return this.refuse(error, called)
+    }
+  }
+
+  /**
    * Makes one call on the core in this transaction.
    * @template T
    * @param {() => T | Promise<T>} work

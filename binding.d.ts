@@ -174,3 +174,6 @@ export declare function ticketReport(port: number, ticket: number): string | nul
 
 /** Looks for damage in a folder, in the background. The ticket is settled with a report. */
 export declare function verify(port: number, path: string, secret: Uint8Array | undefined | null, ticket: number): number
+
+/** Tells of damage that compaction meets in the background. The ticket is settled with that error, if ever. */
+export declare function watchDamage(port: number, cask: number, ticket: number): number

@@ -877,3 +877,4 @@ module.exports.ticketAnswer = nativeBinding.ticketAnswer
 module.exports.ticketError = nativeBinding.ticketError
 module.exports.ticketReport = nativeBinding.ticketReport
 module.exports.verify = nativeBinding.verify
+module.exports.watchDamage = nativeBinding.watchDamage

@@ -308,7 +308,10 @@ export interface CaskOptions {
    * @default false
    */
   lockStacks?: boolean
-  /** Receives warnings: a tail cut off after a crash, a folder that others can read, a lock that is held for too long. */
+  /**
+   * Receives warnings: a tail cut off after a crash, a folder that others can read, a lock that is held for too long. And as an error, once,
+   * damage that compaction meets in the background: `{ code, path, offset }`.
+   */
   logger?: Logger
   /** Where fresh creds come from. @default the installed Baileys, loaded when fresh creds are needed */
   baileys?: BaileysModule

@@ -3,6 +3,7 @@
 const { binding, calls, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { AccountState, makeAccount } = require('./account.js')
 const { current, shared } = require('./context.js')
+const { reportDamage } = require('./damage.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
@@ -50,6 +51,7 @@ class CaskState {
     this.accounts = new Map()
     /** What `close` waits for: transactions that have not ended and are not doomed, calls outside that wait for locks, flushes. */
     this.running = new Running()
+    this.endReports = reportDamage(opened.handle, options.logger)
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
     /** Whether the core has the handle back. */
@@ -149,6 +151,7 @@ class CaskState {
   async #close() {
     await this.running.ended()
     this.isClosed = true
+    this.endReports()
     const answered = binding.closeCask(port, this.handle, ticket())
     if (answered === FAILED) throw lastError()
     await settled()

@@ -41,6 +41,8 @@ const HOME = {}
 
 /** Calls that wait, by ticket. @type {Map<number, PendingWait>} */
 const waits = new Map()
+/** Those that wait for what may never come, by ticket: no process stays alive for them. @type {Map<number, PendingWait>} */
+const listeners = new Map()
 let nextTicket = 1
 const port = binding.openPort(scratch, settleWaiting, threadId)
 /** What every transaction calls. */
@@ -70,8 +72,8 @@ function settleWaiting() {
  * @param {number} outcome 1 where it ended well
  */
 function settleTicket(ticket, outcome) {
-  const wait = waits.get(ticket)
-  waits.delete(ticket)
+  const wait = waits.get(ticket) ?? listeners.get(ticket)
+  if (!waits.delete(ticket)) listeners.delete(ticket)
   const failure = outcome === 1 ? undefined : binding.ticketError(port, ticket)
   wait?.settle(failure)
 }
@@ -89,15 +91,31 @@ function ticket() {
   return nextTicket
 }
 
+function takeTicket() {
+  const ticket = nextTicket
+  do nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
+  while (waits.has(nextTicket) || listeners.has(nextTicket))
+  return ticket
+}
+
+/**
+ * Lets somebody hear of the ticket that was handed to the call before, if it is ever settled.
+ * @param {(failure: string | undefined) => void} hear
+ * @returns {() => void} ends that
+ */
+function listen(hear) {
+  const ticket = takeTicket()
+  listeners.set(ticket, { settle: hear })
+  return () => void listeners.delete(ticket)
+}
+
 /**
  * Lets a wait hear of the ticket that was handed to the call before. While anything waits, the process stays alive.
  * @param {PendingWait} wait
  * @returns {number} the ticket
  */
 function enlist(wait) {
-  const ticket = nextTicket
-  do nextTicket = nextTicket === 0xffffffff ? 1 : nextTicket + 1
-  while (waits.has(nextTicket))
+  const ticket = takeTicket()
   if (waits.size === 0) binding.keepAlive(port, true)
   waits.set(ticket, wait)
   return ticket
@@ -174,6 +192,7 @@ module.exports = {
   READ_WAITS,
   ticket,
   enlist,
+  listen,
   settled,
   lastError,
   settleNow,

@@ -385,6 +385,12 @@ pub fn compact(port: u32, cask: i32, ticket: u32) -> i32 {
     run(port, |port| upkeep::compact(port, cask, ticket))
 }
 
+/// Tells of damage that compaction meets in the background. The ticket is settled with that error, if ever.
+#[napi(catch_unwind)]
+pub fn watch_damage(port: u32, cask: i32, ticket: u32) -> i32 {
+    run(port, |port| upkeep::watch_damage(port, cask, ticket))
+}
+
 /// Looks for damage in a folder, in the background. The ticket is settled with a report.
 #[napi(catch_unwind)]
 pub fn verify(port: u32, path: String, secret: Option<&[u8]>, ticket: u32) -> i32 {

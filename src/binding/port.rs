@@ -14,7 +14,7 @@ use super::background;
 use super::handles::Handles;
 use super::inbox::{Inbox, Payload};
 use super::requests;
-use crate::backend::file::FileBackend;
+use crate::backend::file::{DamageWatch, FileBackend};
 use crate::error::{Error, Result};
 use crate::lock::{Limits, OwnerId};
 use crate::store::registry::StoreHandle;
@@ -66,6 +66,8 @@ pub(super) struct Port {
     reports: RefCell<HashMap<u32, String>>,
     /// Work that can be cancelled, by its ticket.
     cancels: RefCell<HashMap<u32, Weak<AtomicBool>>>,
+    /// By the handle of the cask that is watched.
+    damage_watches: RefCell<HashMap<i32, DamageWatch>>,
     ticket_errors: RefCell<HashMap<u32, Error>>,
     error: Cell<Option<Error>>,
     overflow: RefCell<Vec<u8>>,
@@ -145,6 +147,7 @@ impl Port {
             answers: RefCell::default(),
             reports: RefCell::default(),
             cancels: RefCell::default(),
+            damage_watches: RefCell::default(),
             ticket_errors: RefCell::default(),
             error: Cell::new(None),
             overflow: RefCell::default(),
@@ -166,6 +169,7 @@ impl Port {
         let transactions = self.transactions.borrow_mut().remove_if(|_| true);
         transactions.iter().for_each(|open| open.transaction.rollback());
         self.accounts.borrow_mut().remove_if(|_| true);
+        self.damage_watches.borrow_mut().clear();
         for handle in self.casks.borrow_mut().remove_if(|_| true) {
             let _ = background::spawn(move || {
                 let _ = handle.close();
@@ -300,6 +304,11 @@ impl Port {
         }
     }
 
+    /// Keeps a watch until the handle to its cask ends.
+    pub(super) fn keep_damage_watch(&self, cask: i32, watch: DamageWatch) {
+        self.damage_watches.borrow_mut().insert(cask, watch);
+    }
+
     /// The log in the folder of a cask; `None` for one in memory.
     pub(super) fn file(&self, cask: i32) -> Result<Option<Arc<FileBackend>>> {
         self.casks.borrow().get(cask).map(|handle| handle.file().cloned()).ok_or_else(Error::closed)
@@ -312,6 +321,7 @@ impl Port {
     /// Ends a handle to a cask and everything taken through it.
     pub(super) fn remove_cask(&self, cask: i32) -> Option<StoreHandle> {
         let handle = self.casks.borrow_mut().remove(cask)?;
+        self.damage_watches.borrow_mut().remove(&cask);
         self.accounts.borrow_mut().remove_if(|account| account.cask == cask);
         Some(handle)
     }

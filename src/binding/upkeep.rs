@@ -53,6 +53,14 @@ pub(super) fn compact(port: &Port, cask: i32, ticket: u32) -> Result<i32> {
     })
 }
 
+/// Settles the ticket with the damage that compaction meets in the background; never where it meets none. Answers 0 for a cask in memory.
+pub(super) fn watch_damage(port: &Port, cask: i32, ticket: u32) -> Result<i32> {
+    let Some(file) = port.file(cask)? else { return Ok(0) };
+    let inbox = port.inbox().clone();
+    port.keep_damage_watch(cask, file.watch_damage(move |error| inbox.settle(ticket, Err(error.clone()))));
+    Ok(super::LATER)
+}
+
 pub(super) fn verify(port: &Port, path: String, secret: Option<Secret>, ticket: u32) -> Result<i32> {
     report(port, ticket, move || Ok(describe_verified(&upkeep::verify(&PathBuf::from(path), secret.as_ref())?)))
 }

@@ -5,6 +5,7 @@ pub mod cache;
 mod chores;
 pub mod compaction;
 mod copying;
+mod damage;
 pub mod folder;
 mod frames;
 pub mod fs;
@@ -55,6 +56,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Fingerprint, Secret};
 
 pub use self::backup::{BackupOptions, BackupReport};
+pub use self::damage::DamageWatch;
 use self::recover::Recovered;
 pub use self::recover::RecoveryReport;
 
@@ -152,7 +154,7 @@ pub struct FileBackend {
     preallocation_due: AtomicBool,
     /// Compaction and preallocation stop as soon as they can.
     closing: AtomicBool,
-    damage: OnceLock<Error>,
+    damage: damage::FoundDamage,
     /// Room is set aside for a full disk.
     has_reserve: AtomicBool,
     /// A segment has ended since the cask was opened.
@@ -243,7 +245,7 @@ impl FileBackend {
             preallocates: options.preallocates,
             preallocation_due: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            damage: OnceLock::new(),
+            damage: damage::FoundDamage::default(),
             has_reserve: AtomicBool::new(false),
             has_rolled: AtomicBool::new(false),
             full_at: Mutex::new(None),

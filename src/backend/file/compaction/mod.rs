@@ -99,7 +99,7 @@ impl FileBackend {
         let choice = choose(&ended, &needed, self.log.segment_bytes);
         let Some(choice) = choice else { return Ok(None) };
         match self.compact_choice(&ended, choice) {
-            Err(error) if is_full_disk(&error) && self.damage.get().is_none() => self.with_reserve(&error, || {
+            Err(error) if is_full_disk(&error) && self.damage().is_none() => self.with_reserve(&error, || {
                 // What gives back most for the least room that it takes, and then whatever else there is now room for.
                 let Some(choice) = cheapest(&ended, &needed) else { return Err(error.clone()) };
                 let first = self.compact_choice(&ended, choice)?;
@@ -136,7 +136,7 @@ impl FileBackend {
                 self.remove_segments(copies.iter().map(|copy| copy.id));
             }
             if error.kind() == ErrorKind::Corrupt {
-                let _ = self.damage.set(error.clone());
+                self.damage.note(error);
             }
         }
         outcome.map_err(|failed| failed.error)?;
@@ -180,7 +180,7 @@ impl FileBackend {
         for copy in &*copies {
             // Where it cannot, what is in the index stays there, and so do its segments, until the cask is opened again. Another
             // compaction would take what the index does not have in a copy for garbage, so there is none.
-            self.follow(copy, &from).inspect_err(|error| drop(self.damage.set(error.clone()))).map_err(Failed::after_swap)?;
+            self.follow(copy, &from).inspect_err(|error| self.damage.note(error)).map_err(Failed::after_swap)?;
         }
         self.remove_segments(run.iter().map(|entry| entry.id));
         Ok(())
@@ -255,12 +255,6 @@ impl FileBackend {
                 hints::remove(&self.log, u64::from(id));
             }
         }
-    }
-
-    /// Damage that compaction has met. It stops there and keeps everything.
-    #[must_use]
-    pub fn damage(&self) -> Option<Error> {
-        self.damage.get().cloned()
     }
 }
 

@@ -78,6 +78,14 @@ describe('help and version', () => {
     assert.equal((await cli(['import', '--help', '--json'])).json.result.help, own.stdout.trimEnd())
   })
 
+  test('help is there without the addon, and everything else says that it is not', async () => {
+    const env = { NAPI_RS_NATIVE_LIBRARY_PATH: '/nowhere/at-all.node' }
+    for (const args of [['--help'], ['inspect', '--help'], ['--version']]) assert.equal((await cli(args, { env })).code, 0)
+    assert.equal((await cli(['improt'], { env })).code, 2)
+    const { code, json } = await cli(['verify', '.', '--json'], { env })
+    assert.deepEqual([code, json.ok, json.error.code], [1, false, 'ERR_CASK_ADDON'])
+  })
+
   test('no line is longer than 80 columns, but for examples', async () => {
     const { stdout } = await cli(['--help'])
     const names = [...stdout.matchAll(/^ {2}([a-z]+(?: [a-z]+)?) {2,}/gm)].map(([, name]) => name)

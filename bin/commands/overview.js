@@ -1,6 +1,5 @@
 'use strict'
 
-const { insideOf } = require('../../js/account-brand.js')
 const { UNFINISHED_FAMILY } = require('../../js/first-creds.js')
 const { counted, size } = require('../words.js')
 const { inOrder } = require('./families.js')
@@ -31,6 +30,8 @@ const STEP = 256
  * @param {(account: string, measured: Measured) => void} visit
  */
 async function measure(context, cask, names, visit) {
+  // Loads the addon, which help has to do without.
+  const { insideOf } = require('../../js/account-brand.js')
   const insides = names.map((name) => /** @type {import('../../js/account-brand.js').Inside} */ (insideOf(cask.account(name))))
   let total = 0
   for (const inside of insides) for (const count of inside.counts().values()) total += count

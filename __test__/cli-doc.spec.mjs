@@ -1,6 +1,7 @@
 // docs/cli.md is what the program says and does: help, exit codes, examples, shapes of documents.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -32,6 +33,7 @@ async function workplace(t) {
   const bytes = readFileSync(segment)
   bytes[bytes.indexOf('doubt') + 10] ^= 0x40
   writeFileSync(segment, bytes)
+  for (const name of ['key', 'new-key']) writeFileSync(join(folder, name), randomBytes(32), { mode: 0o600 })
   return folder
 }
 

@@ -16,6 +16,7 @@
  * @property {string[]} positionals as many as the command has
  * @property {Record<string, any>} options those that were given
  * @property {import('./keys/key-source.js').KeySource} keys
+ * @property {import('./keys/key-source.js').KeySource} newKeys
  * @property {AbortSignal} signal aborted where the command is to end early
  * @property {(label: string) => import('./terminal/progress.js').Progress} progress
  * @property {(message: string) => void} warn

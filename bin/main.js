@@ -7,7 +7,7 @@ const { COMMANDS } = require('./commands/index.js')
 const { EXIT, exitCodeOf, exitCodeOfSignal } = require('./exit-codes.js')
 const { PROGRAM, commandHelp, generalHelp, helpWidth } = require('./help.js')
 const { Interrupts } = require('./interrupts.js')
-const { KeySource } = require('./keys/key-source.js')
+const { KeySource, NEW_VARIABLE, VARIABLE } = require('./keys/key-source.js')
 const { askHidden } = require('./keys/prompt.js')
 const { Report } = require('./report.js')
 const { Progress } = require('./terminal/progress.js')
@@ -78,7 +78,8 @@ class CommandLine {
     return command.run({
       positionals,
       options,
-      keys: new KeySource({ file: options['key-file'], env: process.env, ask, warn }),
+      keys: new KeySource({ file: options['key-file'], text: process.env[VARIABLE], ask, warn }),
+      newKeys: new KeySource({ file: options['new-key-file'], text: process.env[NEW_VARIABLE], ask, warn }),
       signal: this.interrupts.signal,
       warn,
       progress: (label) => this.#begin(label),

@@ -10,7 +10,10 @@ const ALL = [
   require('./backup.js').command,
   require('./verify.js').command,
   require('./repair.js').command,
-  require('./compact.js').command
+  require('./compact.js').command,
+  require('./key-set.js').command,
+  require('./key-change.js').command,
+  require('./key-remove.js').command
 ]
 
 /** @type {ReadonlyMap<string, Command>} */

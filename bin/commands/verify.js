@@ -19,10 +19,9 @@ const command = {
   ],
   run: async (context) => {
     const [path = ''] = context.positionals
-    const verify = /** @type {(path: string, options: object) => Promise<import('../../index.js').VerifyReport>} */ (library().verifyCask)
     const report = await context.keys.unlock(path, (options) => {
       context.progress('verifying')
-      return verify(path, options)
+      return library().verifyCask(path, options)
     })
     return {
       exitCode: report.ok ? EXIT.FINE : EXIT.DAMAGE,

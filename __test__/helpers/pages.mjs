@@ -8,7 +8,7 @@ import { afterwards } from './cleanup.mjs'
 const AsyncFunction = (async () => {}).constructor
 
 /** Pages that people read. */
-export const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...readdirSync(join(PACKAGE, 'docs')).filter(name => name.endsWith('.md')).map(name => `docs/${name}`)]
+export const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'examples/README.md', ...readdirSync(join(PACKAGE, 'docs')).filter(name => name.endsWith('.md')).map(name => `docs/${name}`)]
 
 export const textOf = page => readFileSync(join(PACKAGE, page), 'utf8')
 

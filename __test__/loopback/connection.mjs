@@ -2,7 +2,7 @@
  * One WebSocket of a client, seen from the server: handshake, then stanzas both ways.
  *
  * `new Connection(ws, { onLogin, onStanza, onClose })`; `onLogin` gets Baileys' client payload once the handshake is through, `onStanza`
- * every stanza after it, in order. `greet(stanza)` writes the first one, `send(stanza)` every other; `terminate()` cuts the line; `closed` resolves when the line is gone.
+ * every stanza after it, in order. `greet(stanza, distant)` writes the first one, `send(stanza)` every other; `terminate()` cuts the line; `closed` resolves when the line is gone.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeBinaryNode, encodeBinaryNode, NOISE_WA_HEADER } from 'baileys'
@@ -13,6 +13,8 @@ import { Handshake } from './noise.mjs'
 const INTRO_BYTES = NOISE_WA_HEADER.length
 const LENGTH_BYTES = 3
 const GREETING_INTERVAL_MS = 50
+/** How far away a distant server is. */
+const ROUND_TRIP_MS = 200
 
 export class Connection {
   #ws
@@ -49,10 +51,15 @@ export class Connection {
 
   /**
    * Writes the first stanza, again and again until the client answers. Baileys drops what comes before it has derived the keys of the
-   * connection, for which 6.7 uses another thread; over a real network that is done long before.
+   * connection, for which 6.7 uses another thread; over a real network that is done long before, so that a distant server writes once.
    */
-  async greet(stanza) {
+  async greet(stanza, distant) {
     const bytes = this.#outgoing.encrypt(encodeBinaryNode(stanza))
+    if (distant) {
+      await sleep(ROUND_TRIP_MS)
+      if (this.isOpen) this.#write(bytes)
+      return
+    }
     while (this.isOpen && !this.#isAnswered) {
       this.#write(bytes)
       await sleep(GREETING_INTERVAL_MS)

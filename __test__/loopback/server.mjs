@@ -1,7 +1,8 @@
 /**
  * A WhatsApp server on the loopback interface, as much of it as two unchanged Baileys sockets need to write to each other.
  *
- * `const server = await startServer(t)`; it stops with the test `t`.
+ * `const server = await startServer(t)`; it stops with the test `t`. With `{ distant: true }` it greets once, after a while, as one does that is far away: for
+ * clients in other threads, which may be too busy to answer before they are greeted again.
  *
  * - `server.url`: for `waWebSocketUrl`. `server.register({ jid, lid, name })`: makes an account known; `openSocket` does it.
  * - `server.addGroup({ id, members, addressing })`: members are jids of known accounts; addressing is `'pn'` (default) or `'lid'`.
@@ -31,8 +32,8 @@ import { uncountLongTimers } from './timers.mjs'
 
 const SERVER = 's.whatsapp.net'
 
-export async function startServer(t) {
-  const server = new Server()
+export async function startServer(t, { distant = false } = {}) {
+  const server = new Server(distant)
   await server.listen()
   afterwards(t, () => server.close())
   return server
@@ -45,7 +46,12 @@ class Server {
   #holds = new Set()
   #log = []
   #undo
+  #distant
   url
+
+  constructor(distant) {
+    this.#distant = distant
+  }
 
   async listen() {
     await once(this.#sockets, 'listening')
@@ -121,12 +127,12 @@ class Server {
   #logIn(connection, { username, device: id }) {
     const device = this.#directory.device(jidEncode(String(username), SERVER, id))
     if (!device) {
-      connection.greet({ tag: 'failure', attrs: { reason: '401' } })
+      connection.greet({ tag: 'failure', attrs: { reason: '401' } }, this.#distant)
       return undefined
     }
     device.connection?.terminate()
     device.join(connection)
-    connection.greet({ tag: 'success', attrs: { t: String(Math.floor(Date.now() / 1000)), lid: device.jid(true) } })
+    connection.greet({ tag: 'success', attrs: { t: String(Math.floor(Date.now() / 1000)), lid: device.jid(true) } }, this.#distant)
     return device
   }
 

@@ -1,0 +1,147 @@
+// The programs in examples/ do what they say, with unchanged Baileys on a server of our own.
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as baileys from 'baileys'
+import { openCask, useCaskAuthState } from 'baileys-cask'
+import { startBot } from '../examples/bot.mjs'
+import { startGateway } from '../examples/gateway/gateway.mjs'
+import { bringBack, takeOut } from '../examples/there-and-back.mjs'
+import { silent } from '../demo/conversation.mjs'
+import { linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
+import { contents } from './helpers/casks.mjs'
+import { afterwards } from './helpers/cleanup.mjs'
+import { tempFolder } from './helpers/folders.mjs'
+import { until, within } from './helpers/gate.mjs'
+import { PACKAGE } from './helpers/packed.mjs'
+import { runProgram } from './helpers/script.mjs'
+import { makeAccount, signIn } from './loopback/accounts.mjs'
+import { startServer } from './loopback/server.mjs'
+import { openSocket } from './loopback/sockets.mjs'
+
+/** An account that was linked before, as pairing and a first connection leave it. */
+async function link(cask, server, name, me) {
+  const account = cask.account(name)
+  // It has synchronised once: else a new socket waits for the phone to send old messages.
+  const creds = { ...signIn(baileys.initAuthCreds(), me), accountSyncCounter: 1 }
+  await account.saveCreds(creds)
+  server.register({ jid: me.jid, lid: creds.me.lid, name: me.name })
+}
+
+test('the bot answers, comes back when the line breaks, and goes on when it is started again', async t => {
+  const server = await startServer(t)
+  const folder = join(tempFolder(t), 'auth')
+  const me = { jid: '15550100009:1@s.whatsapp.net', name: 'Bot' }
+  const cask = await openCask({ path: folder })
+  await link(cask, server, 'default', me)
+  await cask.close()
+  const ada = await openSocket(t, { baileys, server, auth: makeAccount({ jid: '15550100001:1@s.whatsapp.net', name: 'Ada' }) })
+  const start = () => startBot(folder, { waWebSocketUrl: server.url, logger: silent })
+  const pongs = async count => within(20_000, `pong ${count}`, until(`pong ${count}`, () => ada.inbox.texts.filter(text => text === 'pong').length === count, 20_000))
+
+  let bot = await start()
+  await until('the bot has given its keys to the server', () => server.seen('encrypt upload', { from: '15550100009@s.whatsapp.net' }).length > 0, 20_000)
+  afterwards(t, () => bot.end())
+  await ada.send('15550100009@s.whatsapp.net', 'ping')
+  await pongs(1)
+  await server.disconnect(me.jid)
+  await ada.send('15550100009@s.whatsapp.net', 'ping')
+  await pongs(2)
+  await bot.end()
+  bot = await start()
+  await ada.send('15550100009@s.whatsapp.net', 'ping')
+  await pongs(3)
+  assert.equal(server.retries(), 0)
+})
+
+/** Most of the time goes into 812 pre-keys that each account makes; CASK_GATEWAY_ACCOUNTS=200 takes minutes. A multiple of four. */
+const COUNT = Number(process.env.CASK_GATEWAY_ACCOUNTS ?? 8)
+/** For all that accounts do at once. */
+const PATIENCE_MS = 30_000 + COUNT * 2_000
+
+test(`the gateway keeps ${COUNT} accounts in four threads, and loses none with a thread`, async t => {
+  const server = await startServer(t, { distant: true })
+  const folder = join(tempFolder(t), 'casks')
+  const accounts = Array.from({ length: COUNT }, (_, n) => `shop-${n}`)
+  const jidOf = n => `1555020${String(n).padStart(4, '0')}@s.whatsapp.net`
+  const before = await openCask({ path: folder })
+  for (const [n, name] of accounts.entries()) await link(before, server, name, { jid: jidOf(n).replace('@', ':1@'), name })
+  await before.close()
+
+  const seen = []
+  const has = (what, account, text) => seen.some(event => event.what === what && event.account === account && (text === undefined || event.text === text))
+  const gateway = await startGateway({ folder, accounts, threads: 4, socketOptions: { waWebSocketUrl: server.url }, onEvent: event => seen.push(event) })
+  afterwards(t, () => gateway.end())
+  await until('all accounts are open', () => accounts.every(account => has('open', account)), PATIENCE_MS)
+  assert.equal(gateway.threads().length, 4)
+
+  // Each writes to one of another thread.
+  const round = async text => {
+    for (const [n, account] of accounts.entries()) gateway.send(account, jidOf((n + 1) % COUNT), `${text} ${n}`)
+    await until(`all messages of round ${text}`, () => accounts.every((_, n) => has('message', accounts[(n + 1) % COUNT], `${text} ${n}`)), PATIENCE_MS)
+  }
+  await round('first')
+  const opens = seen.filter(({ what }) => what === 'open').length
+  await gateway.threads()[1].terminate()
+  await until('its share is open again', () => seen.filter(({ what }) => what === 'open').length === opens + COUNT / 4, PATIENCE_MS)
+  await round('second')
+  assert.deepEqual(seen.filter(({ what }) => ['not sent', 'thread failed', 'logged out'].includes(what)), [])
+  assert.equal(seen.filter(({ what }) => what === 'thread restarted').length, 1)
+  assert.equal(server.retries(), 0)
+  await gateway.end()
+
+  const after = await openCask({ path: folder })
+  afterwards(t, () => after.close())
+  assert.deepEqual((await after.accounts()).sort(), [...accounts].sort())
+  for (const name of accounts) {
+    const sessions = []
+    for await (const id of after.account(name).keys.listIds('session')) sessions.push(id)
+    assert.ok(sessions.length >= 2, `${name} has sessions with both neighbours`)
+  }
+})
+
+test('an account goes out to a folder of Baileys and comes back with what was changed there', async t => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'cask')
+  const out = join(folder, 'auth_info_baileys')
+  const cask = await openCask({ path })
+  const creds = linkedCreds()
+  await cask.account('shop').saveCreds(creds)
+  await cask.account('shop').keys.set({ ...ONE_OF_EACH, session: { '1.0': { n: 1 }, '2.0': { n: 2 } } })
+  const { shop: original } = await contents(cask)
+  await cask.close()
+
+  const { records } = await takeOut(path, 'shop', out)
+  assert.equal(records.session, 2)
+  const multiFile = await baileys.useMultiFileAuthState(out)
+  await multiFile.state.keys.set({ session: { '1.0': { n: 10 }, '2.0': null, '3.0': { n: 3 } } })
+  multiFile.state.creds.nextPreKeyId = 77
+  await multiFile.saveCreds()
+
+  // As a command.
+  const { code, stdout, stderr } = await runProgram(process.execPath, [join(PACKAGE, 'examples/there-and-back.mjs'), 'back', path, 'shop', out], { cwd: PACKAGE })
+  assert.equal(code, 0, stderr)
+  assert.match(stdout, /^\d+ records moved$/m)
+  const back = await openCask({ path })
+  afterwards(t, () => back.close())
+  const found = await contents(back)
+  assert.deepEqual(Object.keys(found), ['shop'])
+  assert.equal(found.shop.creds.nextPreKeyId, 77)
+  assert.deepEqual(found.shop.records, { ...original.records, session: [['1.0', { n: 10 }], ['3.0', { n: 3 }]] })
+})
+
+test('a folder that is not whole does not take the place of what the cask has', async t => {
+  const folder = tempFolder(t)
+  const path = join(folder, 'cask')
+  const out = join(folder, 'auth_info_baileys')
+  const { state, close } = await useCaskAuthState(path, { account: 'shop' })
+  await state.keys.set({ session: { '1.0': { n: 1 } } })
+  await close()
+  await takeOut(path, 'shop', out)
+  writeFileSync(join(out, 'session-1.0.json'), '{"n":')
+  await assert.rejects(bringBack(path, 'shop', out), /session-1\.0\.json is torn/)
+  const left = await openCask({ path })
+  afterwards(t, () => left.close())
+  assert.deepEqual(await left.account('shop').keys.get('session', ['1.0']), { '1.0': { n: 1 } })
+})

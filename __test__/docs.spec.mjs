@@ -1,6 +1,7 @@
 // Code blocks of all pages run, and links lead somewhere.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
@@ -17,10 +18,14 @@ import { startServer } from './loopback/server.mjs'
 import { openSocket } from './loopback/sockets.mjs'
 import { silent } from '../demo/conversation.mjs'
 
-const manifest = createRequire(import.meta.url)('../package.json')
+const require = createRequire(import.meta.url)
+const manifest = require('../package.json')
+const { COMMANDS } = require('../bin/commands/index.js')
 
 /** Pages with examples that need much around them have tests of their own, which run every block. */
-const TESTED_ALONE = { 'docs/migrate.md': 'migrate-doc.spec.mjs', 'docs/transactions.md': 'transactions-doc.spec.mjs' }
+const TESTED_ALONE = { 'docs/cli.md': 'cli-doc.spec.mjs', 'docs/migrate.md': 'migrate-doc.spec.mjs', 'docs/transactions.md': 'transactions-doc.spec.mjs' }
+/** Languages that only the pages with tests of their own have. */
+const SHOWN_ALONE = { 'docs/cli.md': ['json', 'text'] }
 
 /** A socket as a page makes it, on a server of our own. */
 async function socketOn(t, server, me, seen) {
@@ -78,6 +83,15 @@ const EXAMPLES = {
       assert.deepEqual(await contents(restored), { a: left, b: left })
     },
   ],
+  'docs/security.md': [
+    async (t, { code }) => {
+      inNewFolder(t)
+      const { cask: sealed } = await run(code, { openCask: cask.openCask, randomBytes }, {}, ['cask'])
+      await sealed.account().keys.set({ 'lid-mapping': { a: 'b' } })
+      await sealed.close()
+      await assert.rejects(cask.openCask({ path: 'auth' }), { code: 'ERR_CASK_KEY' })
+    },
+  ],
   'docs/deploying.md': [
     async (t, { code }) => {
       inNewFolder(t)
@@ -93,12 +107,11 @@ const EXAMPLES = {
 
 describe('JavaScript on a page runs', () => {
   for (const page of PAGES) {
-    const blocks = blocksOf(page).filter(({ language }) => /^(js|javascript|mjs|cjs)/.test(language))
+    const blocks = blocksOf(page).filter(({ language }) => /^(js|javascript|mjs|cjs)\b/.test(language))
     if (page in TESTED_ALONE) {
       test(`${page}: in a test of its own`, () => {
         const source = readFileSync(join(PACKAGE, '__test__', TESTED_ALONE[page]), 'utf8')
-        assert.match(source, /helpers\/pages\.mjs/)
-        assert.ok(source.includes(`'${page}'`))
+        assert.ok(source.includes(`${page}'`), `${TESTED_ALONE[page]} does not read it`)
       })
       continue
     }
@@ -123,6 +136,7 @@ describe('commands on a page are there', () => {
       return args.includes('--test') ? existsSync(join(PACKAGE, file)) : existsSync(join(PACKAGE, file)) || existsSync(join(PACKAGE, 'bench', file))
     },
     cargo: args => args[0] === 'fmt' || (args[0] === 'test' && (!args.includes('--test') || existsSync(join(PACKAGE, 'tests', `${args[args.indexOf('--test') + 1]}.rs`)))),
+    npx: ([program, command]) => program in manifest.bin && COMMANDS.has(command),
     cd: ([folder]) => existsSync(join(PACKAGE, folder)),
     '.ci/run': () => true,
     // Run with these options in bundlers.spec.mjs.
@@ -138,8 +152,8 @@ describe('commands on a page are there', () => {
   }
 
   test('no page has a block in another language', () => {
-    const languages = new Set(PAGES.flatMap(blocksOf).map(({ language }) => language))
-    assert.deepEqual([...languages].filter(language => !['js', 'sh', 'ts', ''].includes(language)), [])
+    const strange = PAGES.flatMap(blocksOf).filter(({ page, language }) => !['js', 'sh', 'ts', '', ...SHOWN_ALONE[page] ?? []].includes(language))
+    assert.deepEqual(strange.map(({ page, line, language }) => `${page}, line ${line}: ${language}`), [])
     // Signatures, which api-doc.spec.mjs compares with the typings.
     assert.deepEqual([...new Set(PAGES.flatMap(blocksOf).filter(({ language }) => language === 'ts').map(({ page }) => page))], ['docs/api.md'])
   })

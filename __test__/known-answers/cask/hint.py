@@ -66,7 +66,14 @@ def entries(frames):
                     taken += FRAME_HEADER_LEN
                 by_account.setdefault(chunk.account, []).append(operation)
                 places[operation] = (chunk, taken)
+    places = {one: (chunk, short(taken)) for one, (chunk, taken) in places.items()}
     return {account: [_entry(one, *places[one]) for one in needed(all_)] for account, all_ in by_account.items()}
+
+
+def short(size):
+    """The twelve highest bits of a size; the others are 0."""
+    low = max(size.bit_length() - 12, 0)
+    return size >> low << low
 
 
 def _entry(operation, chunk, taken):

@@ -38,10 +38,10 @@ class Cask:
         require(slot is None or slot["cask"] == self.id, "the key slot of another cask", self.path("key"), 24)
         for segment in self.files.values():
             require(segment.cask == self.id, "a segment of another cask", segment.path, 24)
+        self.synced = self.manifest.synced
         for named in self.manifest.named:
             self._replay_named(named)
         self._replay_log(self._line())
-        self.synced = self._synced()
         require(self.last >= self.synced, f"the log ends at {self.last} and was on disk up to {self.synced}", folder)
 
     def path(self, name):
@@ -80,6 +80,7 @@ class Cask:
         path = segment.path
         require(segment.salt == named.salt, "not the segment that the manifest names", path, 48)
         require(segment.copy == named.copy, "a copy for a segment, or the reverse", path, 90)
+        self._claim(segment.synced)
         require(named.first in (None, segment.first), "another first sequence number than the manifest says", path, 96)
         require(len(segment.data) >= named.end, "a segment that is too short", path, len(segment.data))
         require(segment.first > self.last, "a segment that stands for what another one stood for", path, 96)
@@ -108,40 +109,74 @@ class Cask:
     def _line(self):
         """The segments behind the last one that the manifest stands for, in the order of the log."""
         through = self.manifest.through
-        named = {one.number for one in self.manifest.named}
-        candidates = {number: one for number, one in self.files.items() if number not in named and not one.copy}
-        for newest in sorted(candidates, reverse=True):
-            line = []
-            number, salt = newest, candidates[newest].salt
-            while number in candidates and candidates[number].salt == salt:
-                line.insert(0, candidates[number])
-                number, salt = line[0].predecessor[:2]
-                if through is not None and (number, salt) == through[:2]:
-                    require(line[0].predecessor == through, "the log leaves a segment elsewhere", line[0].path, 136)
-                    return line
-                if through is None and number == 0:
-                    return line
+        newer = {number for number in self.files if number > (through[0] if through else 0)}
+        for newest in sorted(newer, reverse=True):
+            line = self._line_back(self.files[newest], through, newer)
+            if line:
+                return line
         return []
 
+    def _line_back(self, segment, through, newer):
+        line = [segment]
+        while not segment.copy:
+            number, salt = segment.predecessor[:2]
+            if number == 0:
+                return line if through is None else None
+            if segment.predecessor == through:
+                return line
+            if number not in newer or number >= segment.number or self.files[number].salt != salt:
+                return None
+            segment = self.files[number]
+            line.insert(0, segment)
+        return None
+
     def _replay_log(self, line):
-        if self.manifest.through is not None:
-            self.last = self.manifest.through[3]
+        """Up to where the log ends; what is behind that counts for W alone."""
+        self.last = self.manifest.through[3] if self.manifest.through else 0
+        bad, behind = None, False
         for index, segment in enumerate(line):
             following = line[index + 1] if index + 1 < len(line) else None
-            stop = following.predecessor[2] if following else len(segment.data)
-            if segment.first != self.last + 1:
-                return
+            stop = min(following.predecessor[2], len(segment.data)) if following else len(segment.data)
+            require(segment.first == self.last + 1, "not the next first sequence number", segment.path, 96)
+            self._claim(segment.synced)
             frames, at = self._frames(segment, stop, gaps=False)
             self._note(segment, frames, at, False)
-            if at == stop:
-                if following:
-                    require(following.predecessor[3] == self.last, "another last frame", following.path, 144)
+            if following and (at, self.last) == following.predecessor[2:]:
                 continue
-            if not segment.is_preallocated_zeros(at):
-                self.cut = len(segment.data) - at
-                behind = next(segment.valid_frames_from(at), None) or following
-                require(not (behind and self._of_this_boot(segment)), "a bad frame before others", segment.path, at)
-            return
+            bad, behind = (segment, at), self._look_behind(segment, at)
+            for later in line[index + 1 :]:
+                self._claim(later.synced)
+                behind = self._look_behind(later, HEADER_LEN) or behind
+            if following is None and segment.written_end() <= at:
+                bad = None
+            break
+        self._look_at_the_rest(line)
+        if bad and behind:
+            require(not self._of_this_boot(bad[0]), "a bad frame with valid ones behind it", bad[0].path, bad[1])
+
+    def _look_at_the_rest(self, line):
+        """Segments that are newer than the line. Others are leftovers of a cut or of compaction, and count for nothing."""
+        last = line[-1].number if line else (self.manifest.through or (0,))[0]
+        for number, segment in self.files.items():
+            if number > last and not segment.copy:
+                self._claim(segment.synced)
+                whole = self._look_behind(segment, HEADER_LEN)
+                require(not (whole and self._of_this_boot(segment)), "a segment that no line leads to", segment.path, 112)
+        for name in self.headless:
+            data = read_file(self.path(name))
+            self.cut += len(data) if any(data) else 0
+
+    def _look_behind(self, segment, at):
+        end = segment.written_end()
+        if end <= at:
+            return False
+        self.cut += end - at
+        for _, synced in segment.headers_from(at):
+            self._claim(synced)
+        return segment.has_frame_from(at)
+
+    def _claim(self, synced):
+        self.synced = max(self.synced, synced)
 
     def _frames(self, segment, stop, gaps):
         frames, at = [], HEADER_LEN
@@ -157,6 +192,7 @@ class Cask:
                 for operation in chunk.operations:
                     self.accounts.apply(chunk.account, operation, segment.path)
             self.last, at = frame.sequence, frame.end
+            self._claim(frame.synced)
             frames.append(frame)
         return frames, at
 
@@ -165,14 +201,6 @@ class Cask:
         self.segments.append(
             {"number": segment.number, "copy": segment.copy, "named": named, "frames": len(frames), "end": end}
         )
-
-    def _synced(self):
-        highest = self.manifest.synced
-        for segment in self.files.values():
-            highest = max(highest, segment.synced)
-            for frame in segment.valid_frames_from(HEADER_LEN):
-                highest = max(highest, frame.synced)
-        return highest
 
     def _of_this_boot(self, segment):
         try:

@@ -80,7 +80,7 @@ class Keys:
     def seal_envelope(self, before, nonce, content):
         """An envelope that stands behind the bytes `before` of its file."""
         head = struct.pack("<HHI", 1, 0, self.number) + nonce
-        return head + encrypt(self.files, nonce, content, before)
+        return head + encrypt(self.files, nonce, content, before + head)
 
     def open_envelope(self, before, envelope, path):
         if len(envelope) < ENVELOPE_HEADER_LEN + TAG_LEN:
@@ -88,7 +88,7 @@ class Keys:
         cipher, zero, number = struct.unpack("<HHI", envelope[:8])
         if (cipher, zero, number) != (1, 0, self.number):
             raise damage("an envelope of another cipher or another data key", path, len(before))
-        content = decrypt(self.files, envelope[8:32], envelope[32:], before)
+        content = decrypt(self.files, envelope[8:32], envelope[32:], before + envelope[:32])
         if content is None:
             raise damage("an envelope was not sealed with this cask's data key", path, len(before))
         return content

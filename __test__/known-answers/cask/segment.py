@@ -80,12 +80,19 @@ class Segment:
             return self.keys.check(self.salt, at, bound)
         return plain_check(self.salt, at, plain)
 
-    def frame(self, at):
-        """The frame at this offset, whole and with all its chunks; BadFrame where there is none."""
+    def frame_header(self, at):
+        """Its fields, or None where there is none at this offset."""
         head = self.data[at : at + FRAME_HEADER_LEN]
         if len(head) < FRAME_HEADER_LEN or self.check(at, head[:24], head[:24]) != head[24:]:
+            return None
+        return struct.unpack("<IBBHQQ", head[:24])
+
+    def frame(self, at):
+        """The frame at this offset, whole and with all its chunks; BadFrame where there is none."""
+        header = self.frame_header(at)
+        if header is None:
             raise BadFrame
-        payload, kind, form, zero, sequence, synced = struct.unpack("<IBBHQQ", head[:24])
+        payload, kind, form, zero, sequence, synced = header
         require(kind in (BATCH, MARK, END) and zero == 0, "a frame of a kind that is not known", self.path, at)
         require(form == (1 if self.keys else 0), "a frame of the other form", self.path, at)
         require((payload == 0) == (kind != BATCH), "a batch without a payload, or a mark or an end with one", self.path, at)
@@ -129,21 +136,31 @@ class Segment:
         chunk.nonce = whole[8:24]
         return chunk
 
-    def valid_frames_from(self, at):
-        """Frames that are whole at this place or behind it, wherever one may begin."""
+    def headers_from(self, at):
+        """Of all frames whose header is whole, at this offset or behind it: the offset and `synced`."""
         at += -at % 8
         while at + FRAME_HEADER_LEN <= len(self.data):
-            try:
-                frame = self.frame(at)
-            except BadFrame:
-                at += 8
-                continue
-            yield frame
-            at = frame.end
+            header = self.frame_header(at)
+            if header is not None:
+                yield at, header[5]
+            at += 8 if header is None else FRAME_HEADER_LEN
 
-    def is_preallocated_zeros(self, at):
-        """Whether what lies behind `at` is no part of the segment."""
-        return len(self.data) <= self.preallocated and not any(self.data[at:])
+    def has_frame_from(self, at):
+        """Whether any frame is whole at this offset or behind it."""
+        for place, _ in self.headers_from(at):
+            try:
+                self.frame(place)
+                return True
+            except BadFrame:
+                pass
+        return False
+
+    def written_end(self):
+        """Where ends what may have been written: not the zeros of a preallocated file."""
+        if len(self.data) > self.preallocated:
+            return len(self.data)
+        content = len(self.data.rstrip(b"\0"))
+        return min(content + -content % 8, len(self.data))
 
 
 def plain_check(salt, at, data):

@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openCask } from '../index.mjs'
-import { contents } from './helpers/fixture-contents.mjs'
+import { fixture } from './helpers/fixture-contents.mjs'
 
 const fixtures = join(dirname(fileURLToPath(import.meta.url)), 'fixtures')
 const names = readdirSync(fixtures)
 assert.ok(names.length > 0, 'there are fixtures')
 
-async function everything(cask) {
+async function everything(cask, contents) {
   const accounts = {}
   for (const name of await cask.accounts()) {
     const account = cask.account(name)
@@ -27,13 +27,14 @@ async function everything(cask) {
 
 for (const name of names) {
   test(`a cask written in format ${name} still opens and holds what it held`, async () => {
+    const { contents, encryptionKey } = fixture(name)
     const folder = mkdtempSync(join(tmpdir(), 'cask-fixture-'))
     try {
       cpSync(join(fixtures, name), folder, { recursive: true })
       for (const round of ['opened', 'written to and opened again']) {
-        const cask = await openCask({ path: folder })
+        const cask = await openCask({ path: folder, encryptionKey })
         assert.deepEqual(cask.recovery, { cutBytes: 0, cutFrames: 0 }, round)
-        assert.deepEqual(await everything(cask), contents, round)
+        assert.deepEqual(await everything(cask, contents), contents, round)
         await cask.account('shop').keys.set({ 'lid-mapping': { leer: '' } })
         await cask.close()
       }

@@ -1,4 +1,4 @@
-/** What the casks in `__test__/fixtures` hold. Changing this makes old fixtures wrong: add another fixture instead. */
+/** What the casks in `__test__/fixtures` hold, and what opens them. Changing this makes old fixtures wrong: add another fixture instead. */
 
 const bytes = (length, start) => Buffer.from(Array.from({ length }, (_, i) => (start + i * 7) % 256))
 
@@ -41,4 +41,17 @@ const creds = {
   registered: true
 }
 
-export const contents = { shop: { creds, records }, other: { creds: undefined, records: { 'lid-mapping': { a: 'b' } } } }
+const contents = { shop: { creds, records }, other: { creds: undefined, records: { 'lid-mapping': { a: 'b' } } } }
+
+/** So large that the segment which holds it has a hint. */
+const large = { creds: undefined, records: { 'sender-key': { large: bytes(140_000, 13) } } }
+
+const all = {
+  'v1-plain': { contents },
+  'v1-compacted': { contents },
+  'v1-sealed': { contents: { ...contents, large }, encryptionKey: Buffer.alloc(32, 7) },
+  'v1-sealed-passphrase': { contents, encryptionKey: 'correct horse \u00fcber \u{1f511}' },
+}
+
+/** What a fixture holds by account, and the `encryptionKey` of a sealed one. */
+export const fixture = name => all[name]

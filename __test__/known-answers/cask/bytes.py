@@ -70,11 +70,10 @@ class Fields:
 
 
 def preamble(data, magic, path):
-    """The header's length, or None where the preamble's check is bad: the header is not whole."""
-    if len(data) < PREAMBLE_LEN or digest(data[:16]) != data[16:24]:
+    """The header's length, or None where the magic or the preamble's check is wrong: the header is not whole."""
+    if len(data) < PREAMBLE_LEN or data[:8] != magic or digest(data[:16]) != data[16:24]:
         return None
-    found, version, zero, length = struct.unpack("<8sHHI", data[:16])
-    require(found == magic, "the magic is that of another file", path, 0)
+    version, zero, length = struct.unpack("<8xHHI", data[:16])
     if version != VERSION:
         raise CaskError("ERR_CASK_VERSION", f"format version {version}", path, 8)
     require(zero == 0, "bytes that have to be 0 are not", path, 10)

@@ -9,13 +9,16 @@ HEADER_LEN = 88
 OPCODES = (PUT, DELETE, CLEAR, DROP)
 
 
+def is_whole(data):
+    return len(data) >= HEADER_LEN + 8 and digest(data[:-8]) == data[-8:]
+
+
 class Hint:
     """`groups` are pairs of an account's name and its operations as `entries` of a segment gives them."""
 
     def __init__(self, data, keys, path):
         header_len = preamble(data, MAGIC, path)
-        require(header_len == HEADER_LEN and len(data) >= HEADER_LEN + 8, "a hint whose header is not whole", path, 0)
-        require(digest(data[:-8]) == data[-8:], "the hint's digest is wrong", path, len(data) - 8)
+        require(header_len == HEADER_LEN, "a hint whose header is not whole", path, 0)
         header = Fields(data, path, 24)
         self.cask, self.number, self.salt = header.bytes(16), header.number(8), header.bytes(16)
         self.end, count = header.number(8), header.number(4)

@@ -5,7 +5,7 @@ import re
 
 from . import key_slot
 from .bytes import CaskError, require
-from .hint import Hint, entries
+from .hint import Hint, entries, is_whole
 from .manifest import Manifest
 from .operations import Accounts
 from .sealing import Keys, wrong_key
@@ -96,8 +96,9 @@ class Cask:
         if name not in self.names:
             return
         path = self.path(name)
-        hint = Hint(read_file(path), self.keys, path)
-        if (hint.cask, hint.number, hint.salt, hint.end) != (self.id, segment.number, segment.salt, end):
+        data = read_file(path)
+        hint = Hint(data, self.keys, path) if is_whole(data) else None
+        if hint is None or (hint.cask, hint.number, hint.salt, hint.end) != (self.id, segment.number, segment.salt, end):
             self.hints.append({"name": name, "used": False})
             return
         said, expected = dict(hint.groups), entries(frames)

@@ -110,3 +110,16 @@ def needed(operations):
         if not void:
             kept.append(operation)
     return kept[::-1]
+
+
+def encode_put(key, value):
+    return bytes([PUT]) + len(key).to_bytes(2, "little") + key + len(value).to_bytes(4, "little") + value
+
+
+def encode_delete(key):
+    return bytes([DELETE]) + len(key).to_bytes(2, "little") + key
+
+
+def encode_body(account, operations):
+    name = account.encode()
+    return bytes([len(name)]) + name + operations

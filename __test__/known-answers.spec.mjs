@@ -100,18 +100,39 @@ for (const [kind, options] of kinds) {
   })
 }
 
+/** A folder that a process has written to until it was killed. */
+function killed(t, options) {
+  const path = newPath(t)
+  const json = JSON.stringify({ ...options, encryptionKey: options.encryptionKey?.toString('hex') })
+  const { signal, stderr } = spawnSync(process.execPath, [join(here, 'helpers/killed-main.mjs'), path, json], { encoding: 'utf8' })
+  assert.equal(signal, 'SIGKILL', stderr)
+  return path
+}
+
 for (const [kind, options] of kinds.filter(([, { encryptionKey }]) => typeof encryptionKey !== 'string')) {
   test(`the reader finds what a killed process had written: ${kind}`, { skip }, async t => {
-    const path = newPath(t)
-    const json = JSON.stringify({ ...options, encryptionKey: options.encryptionKey?.toString('hex') })
-    const { signal, stderr } = spawnSync(process.execPath, [join(here, 'helpers/killed-main.mjs'), path, json], { encoding: 'utf8' })
-    assert.equal(signal, 'SIGKILL', stderr)
+    const path = killed(t, options)
     const report = readCask([path], options.encryptionKey)
     assert.deepEqual([report.closed, report.lastSequence, report.cutBytes], [false, 32, 0])
     const found = contentsIn(report)
     assert.equal(found.shop.records.session.length, 29)
     assert.deepEqual(found, await packageReads(t, path, options))
   })
+}
+
+for (const [kind, options] of [kinds[0], kinds[2]]) {
+  for (const [what, change] of [['a torn last frame', bytes => bytes.subarray(0, -9)], ['bytes behind the last frame', bytes => Buffer.concat([bytes, Buffer.alloc(24, 1)])]]) {
+    test(`the reader ends the log where the package ends it: ${what}, ${kind}`, { skip }, async t => {
+      const path = killed(t, options)
+      const [name] = readdirSync(path).filter(name => name.endsWith('.seg'))
+      writeFileSync(join(path, name), change(readFileSync(join(path, name))))
+      const report = readCask([path], options.encryptionKey)
+      const cask = await open(t, { path, ...options })
+      assert.deepEqual(contentsIn(report), await contents(cask, FAMILIES))
+      assert.ok(report.cutBytes > 0)
+      assert.equal(report.cutBytes, cask.recovery.cutBytes)
+    })
+  }
 }
 
 test('the reader refuses what was changed anywhere in a sealed cask', { skip }, t => {

@@ -135,6 +135,10 @@ class Cask:
         """Up to where the log ends; what is behind that counts for W alone."""
         self.last = self.manifest.through[3] if self.manifest.through else 0
         bad, behind = None, False
+        through = self.files.get(self.manifest.through[0]) if self.manifest.through and not line else None
+        if through and any(named.number == through.number for named in self.manifest.named):
+            bad = (through, self.manifest.through[2])
+            behind = self._look_behind(*bad)
         for index, segment in enumerate(line):
             following = line[index + 1] if index + 1 < len(line) else None
             stop = min(following.predecessor[2], len(segment.data)) if following else len(segment.data)

@@ -224,8 +224,8 @@ fn what_seals_a_frame_numbers_its_chunks_under_one_nonce() {
     let (made, expected) = (nonces(&written), nonces(&bytes(&vector["frame"])));
     assert_eq!(expected.len(), 3);
     for (made_one, expected_one) in made.iter().zip(&expected) {
-        assert_eq!(made_one[16..], expected_one[16..]);
-        assert_eq!((&made_one[..16], &expected_one[..16]), (&made[0][..16], &expected[0][..16]));
+        assert_eq!(made_one[20..], expected_one[20..]);
+        assert_eq!((&made_one[..20], &expected_one[..20]), (&made[0][..20], &expected[0][..20]));
     }
 }
 

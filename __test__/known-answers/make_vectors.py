@@ -20,7 +20,7 @@ def run(first, length):
 
 CASK, SALT, BOOT = run(0x10, 16), run(0x20, 16), run(0x30, 16)
 DATA_KEY, USER_KEY = run(0x40, 32), run(0x80, 32)
-NONCE, PREFIX = run(0xC0, 24), run(0xE0, 16)
+NONCE, PREFIX = run(0xC0, 24), run(0xE0, 20)
 PASSPHRASE = "correct horse \u00fcber \U0001f511"
 KEYS = Keys(DATA_KEY, 1)
 PREDECESSOR = (6, run(0x50, 16), 4096, 41)

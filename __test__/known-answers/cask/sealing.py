@@ -66,15 +66,15 @@ class Keys:
         return blake3(data, key=self.places).digest(length=length)
 
     def signature(self, header):
-        return self.place(b"segment header" + header[:160], 16)
+        return self.place(b"segment header" + header[:232], 16)
 
     def check(self, salt, offset, bound):
         return self.place(salt + struct.pack("<Q", offset) + bound, 8)
 
     def seal_chunk(self, body, prefix, number):
-        """A chunk of the form 1 without its check, which needs a place."""
+        """A chunk of the form 1 without its check, which needs a place. `prefix` is the nonce but for the number."""
         head = struct.pack("<IBBH", len(body), 1, 0, 0)
-        nonce = prefix + struct.pack("<Q", number)
+        nonce = prefix + struct.pack("<I", number)
         return head + nonce + encrypt(self.chunks, nonce, body, head)
 
     def seal_envelope(self, before, nonce, content):

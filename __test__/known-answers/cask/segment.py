@@ -56,13 +56,13 @@ class Segment:
         self.synced = fields.number(8)
         self.predecessor = (fields.number(8), fields.bytes(16), fields.number(8), fields.number(8))
         self.preallocated = fields.number(8)
-        signature = fields.bytes(16)
         fields.zeros(72)
+        signature = fields.bytes(16)
         require(cipher == (1 if keys else 0), "the cipher is not that of the cask", path, 88)
         require(data_key == (keys.number if keys else 0), "the number of another data key", path, 92)
         require(copy in (0, 1), "a mark for a copy that is neither 0 nor 1", path, 90)
-        expected = keys.signature(data[:160]) if keys else bytes(16)
-        require(signature == expected, "the signature of the header is wrong", path, 160)
+        expected = keys.signature(data) if keys else bytes(16)
+        require(signature == expected, "the signature of the header is wrong", path, 232)
         require(not copy or self.predecessor == (0, bytes(16), 0, 0), "a copy with a predecessor", path, 112)
         self.copy = copy == 1
 
@@ -102,14 +102,14 @@ class Segment:
             raise BadFrame
         place = at + FRAME_HEADER_LEN
         while place < stop:
-            chunk = self.chunk(place, stop, len(frame.chunks), frame)
+            chunk = self.chunk(place, stop)
             frame.chunks.append(chunk)
             place += chunk.size
         accounts = {chunk.account for chunk in frame.chunks}
         require(len(accounts) <= 1, "a batch of two accounts", self.path, at)
         return frame
 
-    def chunk(self, at, stop, number, frame):
+    def chunk(self, at, stop):
         head = self.data[at : at + CHUNK_HEADER_LEN]
         if stop - at < CHUNK_HEADER_LEN:
             raise BadFrame
@@ -124,17 +124,12 @@ class Segment:
             body = decrypt(self.keys.chunks, whole[8:32], whole[32:-8], head)
             if body is None:
                 raise BadFrame
-            require(int.from_bytes(whole[24:32], "little") == number, "the nonce is not that of this chunk", self.path, at)
-            first = frame.chunks[0].nonce if frame.chunks else whole[8:24]
-            require(first == whole[8:24], "the chunks of a frame do not share their nonce", self.path, at)
         else:
             body = whole[8:-8]
         require(form == (1 if self.keys else 0) and not any(zeros), "a chunk of the other form", self.path, at)
         account, operations = read_body(body, self.path)
         require(length <= 16384 or len(operations) == 1, "a chunk that is too large", self.path, at)
-        chunk = Chunk(at, size, account, operations)
-        chunk.nonce = whole[8:24]
-        return chunk
+        return Chunk(at, size, account, operations)
 
     def headers_from(self, at):
         """Of all frames whose header is whole, at this offset or behind it: the offset and `synced`."""
@@ -173,7 +168,8 @@ def encode_header(cask, number, salt, epoch, boot, copy, first, synced, predeces
     head += struct.pack("<Q16sQ16s", number, salt, epoch, boot)
     head += struct.pack("<HHIQQ", 1 if keys else 0, copy, keys.number if keys else 0, first, synced)
     head += struct.pack("<Q16sQQ", *predecessor) + struct.pack("<Q", preallocated)
-    head += (keys.signature(head) if keys else bytes(16)) + bytes(72)
+    head += bytes(72)
+    head += keys.signature(head) if keys else bytes(16)
     return head + digest(head)
 
 

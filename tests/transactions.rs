@@ -405,3 +405,48 @@ fn a_read_that_is_under_way_when_its_transaction_is_doomed_shows_nothing_from_af
     let seen = read(&transaction, &["n"]);
     assert_eq!(seen.unwrap_err().kind(), ErrorKind::Deadlock);
 }
+
+/// The lock that a transaction has taken to read a record is not asked for again to write it; but nothing inside it may have it then, and it
+/// is the lock of that record only.
+#[test]
+fn a_write_of_what_was_read_waits_for_what_runs_inside_and_a_write_of_something_else_for_its_lock() {
+    for (name, store, _folder) in stores() {
+        let account = store.account("a").unwrap();
+        let begin = |around| {
+            let start = Start { around, ..Start::new(&store, &account) };
+            Transaction::begin(start, || unreachable!("there is nothing to wait for")).unwrap().transaction
+        };
+        let at_once = |transaction: &Arc<Transaction>, id, value| {
+            let accepted = transaction.set(&put(&[(id, value)]), Limits::default(), &mut || unreachable!("it is free"));
+            assert!(matches!(accepted, Accepted::Now(Ok(()))), "{name}: {accepted:?}");
+        };
+        let (sender, receiver) = mpsc::channel();
+        let waits = |transaction: &Arc<Transaction>, id, value| {
+            let accepted = transaction.set(&put(&[(id, value)]), Limits::default(), &mut || {
+                let sender = sender.clone();
+                Box::new(move |outcome| drop(sender.send(outcome)))
+            });
+            assert!(matches!(accepted, Accepted::Waits), "{name}: {accepted:?}");
+        };
+        let outer = begin(None);
+        let key = session("x");
+        let read = outer.lock_reads(&[&key], Limits::default(), || unreachable!("it is free"));
+        assert_eq!(read.unwrap(), Granted::Now, "{name}");
+        at_once(&outer, "x", 1);
+        let stranger = begin(None);
+        at_once(&stranger, "xy", 2);
+        waits(&outer, "xy", 3);
+        stranger.rollback();
+        receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+        let inner = begin(Some(&outer));
+        at_once(&inner, "x", 4);
+        waits(&outer, "x", 5);
+        ended(|completion| inner.commit(Limits::default(), completion)).unwrap();
+        receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+        ended(|completion| outer.commit(Limits::default(), completion)).unwrap();
+        let keys = [session("x"), session("xy")];
+        let mut values = Vec::new();
+        store.get(&account, &[&keys[0], &keys[1]], &mut |value| values.push(number(value))).unwrap();
+        assert_eq!(values, [5, 3], "{name}");
+    }
+}

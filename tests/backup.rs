@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use baileys_cask::store::upkeep;
 use common::disk::{Disk, EIO, Event, Fault, Image, Kind, PATIENCE, image_with_label};
 use common::drive::{BOOT, FOLDER, flush, open, options, records, set, vanish};
 use common::faulty::{LEVELS, once};
-use common::loss::{Loss, after_power_loss, folders_after_power_loss};
+use common::loss::{Loss, after_kill, after_power_loss, folders_after_power_loss};
 use common::model::{Change, Records, delete, put, session};
 use common::places;
 
@@ -251,6 +252,88 @@ fn a_crash_at_any_moment_of_a_backup_leaves_a_whole_one_or_none() {
             }
         }
         assert!(whole > 5 && unfinished > 20, "{whole} whole, {unfinished} unfinished");
+    }
+}
+
+/// Names of the cask itself.
+fn own(files: Image) -> Image {
+    files.into_iter().filter(|(name, _)| !name.contains('/')).collect()
+}
+
+/// Opens what a crash has left and demands one of the states, writes, and then demands the same of what is left where a second crash
+/// comes meanwhile. `first` is what has happened to `base` and may still be lost. Gives how often the second crash came.
+fn demand_through_a_second_crash(base: &Image, first: &[Event], states: &[Records], context: &str) -> usize {
+    let boot = |number: u8| FileOptions { boot_id: [number; 16], ..options(Durability::Process) };
+    let hold = |disk: &Disk, number: u8, context: &str| {
+        let backend = open(disk, &boot(number)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let found = records(&*backend).unwrap();
+        (backend, found)
+    };
+    let disk = Disk::resume(base, first);
+    let (backend, found) = hold(&disk, 2, context);
+    assert!(states.contains(&found), "{context}: other records");
+    set(&*backend, "z", &[put("k", "goes on")]).unwrap();
+    flush(&*backend).unwrap();
+    vanish(backend);
+    let events = disk.events();
+    for cut in first.len()..=events.len() {
+        let killed = [(own(after_kill(base, &events[..cut])), 2, "killed".into())];
+        let lost = Loss::variety(cut as u64).into_iter();
+        let lost = lost.map(|loss| (own(after_power_loss(base, &events[..cut], loss.clone())), 3, format!("{loss:?}")));
+        for (image, number, what) in killed.into_iter().chain(lost) {
+            let context = format!("{context}, then at {cut} of {}, {what}", events.len());
+            let disk = Disk::new(&image);
+            let (backend, mut again) = hold(&disk, number, &context);
+            let has_new = again.remove("z").is_some();
+            assert!(has_new || cut < events.len(), "{context}: what was flushed is lost");
+            // What was not on disk at the first crash may go with the second.
+            let may_lose = number == 3 && !first.is_empty() && !has_new;
+            assert!(again == found || (may_lose && states.contains(&again)), "{context}: other records");
+            set(&*backend, "z", &[put("k", "goes on again")]).unwrap_or_else(|error| panic!("{context}: {error}"));
+            vanish(backend);
+            let (_, mut last) = hold(&disk, number, &context);
+            assert!(last.remove("z").is_some() && last == again, "{context}: other records after a write");
+        }
+    }
+    events.len() - first.len()
+}
+
+#[test]
+fn a_crash_during_a_backup_and_another_one_while_what_it_left_is_opened_cost_no_record() {
+    for hard_links in [false, true] {
+        let disk = Disk::default();
+        let backend = with_copies(&disk, Durability::Process);
+        flush(&*backend).unwrap();
+        let mut states = vec![records(&*backend).unwrap()];
+        for number in 0..5_u8 {
+            set(&*backend, "a", &[put("1", vec![number; 350])]).unwrap();
+            states.push(records(&*backend).unwrap());
+        }
+        let before = disk.events().len();
+        backend.backup(Path::new(TARGET), &BackupOptions { hard_links, ..BackupOptions::default() }).unwrap();
+        vanish(backend);
+        let events = disk.events();
+        let whole = &states[5..];
+        let (mut seen, mut seen_copies, mut cuts) = (BTreeSet::new(), BTreeSet::new(), 0);
+        for cut in before..=events.len() {
+            let context = format!("links {hard_links}, cut at {cut}");
+            cuts += demand_through_a_second_crash(&Image::new(), &events[..cut], &states, &format!("{context}, killed"));
+            for loss in Loss::variety(cut as u64) {
+                let context = format!("{context}, {loss:?}");
+                let files = after_power_loss(&Image::new(), &events[..cut], loss.clone());
+                if let Some(label) = folders_after_power_loss(&events[..cut], loss).get("backup") {
+                    let copy = image_with_label(&files, label);
+                    if seen_copies.insert(copy.clone()) {
+                        cuts += demand_through_a_second_crash(&copy, &[], whole, &format!("{context}, the backup"));
+                    }
+                }
+                let cask = own(files);
+                if seen.insert(cask.clone()) {
+                    cuts += demand_through_a_second_crash(&cask, &[], &states, &context);
+                }
+            }
+        }
+        assert!(seen.len() > 8 && !seen_copies.is_empty() && cuts > 200, "{} casks, {cuts} cuts", seen.len());
     }
 }
 

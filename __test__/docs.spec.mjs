@@ -136,7 +136,7 @@ describe('commands on a page are there', () => {
       return args.includes('--test') ? existsSync(join(PACKAGE, file)) : existsSync(join(PACKAGE, file)) || existsSync(join(PACKAGE, 'bench', file))
     },
     cargo: args => args[0] === 'fmt' || (args[0] === 'test' && (!args.includes('--test') || existsSync(join(PACKAGE, 'tests', `${args[args.indexOf('--test') + 1]}.rs`)))),
-    npx: ([program, command]) => program in manifest.bin && COMMANDS.has(command),
+    npx: ([program, command, part]) => program in manifest.bin && (COMMANDS.has(command) || COMMANDS.has(`${command} ${part}`)),
     cd: ([folder]) => existsSync(join(PACKAGE, folder)),
     '.ci/run': () => true,
     // Run with these options in bundlers.spec.mjs.

@@ -152,6 +152,8 @@ test('the reader refuses what was changed anywhere in a sealed cask', { skip }, 
   }
 })
 
+test('the reader refuses what was forged without the key', { skip }, () => assert.equal(runPython('check_reader.py').status, 0))
+
 test('the reader wants the key of a cask, and no other', { skip }, () => {
   for (const key of [undefined, Buffer.alloc(32, 8), 'correct horse']) assert.equal(readCask([join(fixtures, 'v1-sealed')], key).error, 'ERR_CASK_KEY')
   assert.equal(readCask([join(fixtures, 'v1-plain')], KEY).error, 'ERR_CASK_KEY')

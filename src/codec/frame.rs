@@ -13,7 +13,7 @@
 use super::check::{Salt, bind, digest};
 use super::cipher::{Cipher, NONCE_BYTES, SealKeys, TAG_BYTES};
 use super::nonce::FrameNonces;
-use super::{put, read_u32, read_u64};
+use super::{LAST_COUNT, put, read_u32, read_u64};
 use crate::error::{Error, Result};
 use crate::record::{Op, OpReader};
 
@@ -165,12 +165,13 @@ impl FrameHeader {
         {
             return None;
         }
-        Some(Self {
+        let found = Self {
             payload_len: read_u32(header, 0)?,
             kind: FrameKind::from_code(*header.get(4)?)?,
             seq: read_u64(header, 8)?,
             synced: read_u64(header, 16)?,
-        })
+        };
+        (found.seq <= LAST_COUNT && found.synced <= LAST_COUNT).then_some(found)
     }
 }
 
@@ -501,6 +502,21 @@ mod tests {
             assert_eq!(chunk.body.account, "default");
             let first = chunk.body.op_at(chunk.body.ops_at).unwrap();
             assert_eq!(first, Op::Put { key: b"\x02a", value: b"one" });
+        }
+    }
+
+    #[test]
+    fn a_frame_with_numbers_that_no_cask_gets_to_is_none() {
+        for cipher in both() {
+            let mut frame = frame_of(&[Op::Clear], 4096, &cipher);
+            for (seq, synced) in [(LAST_COUNT + 1, 3), (u64::MAX, 3), (5, u64::MAX)] {
+                unfinish(&mut frame);
+                finish(&mut frame, seq, synced, &SALT, 4096, &cipher);
+                assert!(!is_valid(&frame, &SALT, 4096, &cipher), "{seq}, {synced}");
+            }
+            unfinish(&mut frame);
+            finish(&mut frame, LAST_COUNT, LAST_COUNT, &SALT, 4096, &cipher);
+            assert!(is_valid(&frame, &SALT, 4096, &cipher), "the highest numbers there are");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::error::Result;
 
 const MAGIC: &[u8; 8] = b"BCASKHNT";
 const HEADER_BYTES: usize = 88;
+const LENGTH_AT: usize = 64;
 const COUNT_AT: usize = 72;
 
 /// Which segment a hint is of.
@@ -68,6 +69,19 @@ pub enum HintOp<'a> {
     },
 }
 
+impl HintOp<'_> {
+    /// Whether a segment of this length can hold it: reading a value takes as much memory as its chunk is said to have.
+    fn is_within(&self, length: u64) -> bool {
+        match *self {
+            Self::Put { chunk, chunk_len, op, size, .. } => {
+                let end = u64::from(chunk) + u64::from(chunk_len);
+                end <= length && op < chunk_len && u16::try_from(op).is_ok() && size <= length
+            }
+            Self::Delete { size, .. } | Self::Clear { size } | Self::Drop { size } => size <= length,
+        }
+    }
+}
+
 /// Writes a hint, one account after the other.
 #[derive(Debug)]
 pub struct HintWriter {
@@ -88,7 +102,7 @@ impl HintWriter {
         put(&mut bytes, 24, &of.cask_id);
         put(&mut bytes, 40, &of.id.to_le_bytes());
         put(&mut bytes, 48, &of.salt);
-        put(&mut bytes, 64, &of.length.to_le_bytes());
+        put(&mut bytes, LENGTH_AT, &of.length.to_le_bytes());
         Self { bytes, groups: 0, counts_at: 0, ops: 0, last_chunk: None }
     }
 
@@ -193,7 +207,7 @@ pub fn open(mut bytes: Vec<u8>, of: &HintOf, cipher: &Cipher) -> Option<Vec<u8>>
         cask_id: read_id(&bytes, 24)?,
         id: read_u64(&bytes, 40)?,
         salt: read_id(&bytes, 48)?,
-        length: read_u64(&bytes, 64)?,
+        length: read_u64(&bytes, LENGTH_AT)?,
     };
     if found != *of || digest(bytes.get(..end)?) != read_u64(&bytes, end)? {
         return None;
@@ -210,6 +224,7 @@ pub fn open(mut bytes: Vec<u8>, of: &HintOf, cipher: &Cipher) -> Option<Vec<u8>>
 /// The groups of an opened hint; `None` where they are malformed.
 #[must_use]
 pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
+    let length = read_u64(opened, LENGTH_AT)?;
     let mut rest = opened.get(HEADER_BYTES..)?;
     let mut groups = Vec::new();
     for _ in 0..read_u32(opened, COUNT_AT)? {
@@ -219,7 +234,7 @@ pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
         let (ops, after) = after.split_at_checked(read_u32(counts, 4)? as usize)?;
         let group = HintGroup { account: std::str::from_utf8(name).ok()?, count: read_u32(counts, 0)? as usize, bytes: ops };
         // What is counted on later is checked now, while nothing was done on account of it.
-        if group.ops().try_fold(0, |count, op| op.map(|_| count + 1))? != group.count {
+        if group.ops().try_fold(0, |count, op| op.filter(|op| op.is_within(length)).map(|_| count + 1))? != group.count {
             return None;
         }
         groups.push(group);
@@ -303,7 +318,7 @@ mod tests {
     use super::super::cipher::SealKeys;
     use super::*;
 
-    const OF: HintOf = HintOf { cask_id: [1; 16], id: 7, salt: [2; 16], length: 4096 };
+    const OF: HintOf = HintOf { cask_id: [1; 16], id: 7, salt: [2; 16], length: 1 << 34 };
 
     fn sample() -> Vec<(&'static str, Vec<HintOp<'static>>)> {
         let put = |key: &'static [u8], chunk, chunk_len, op, size| HintOp::Put { key, chunk, chunk_len, op, size };
@@ -316,7 +331,7 @@ mod tests {
                     put(b"\x02b", 288, 90, 40, 12),
                     HintOp::Delete { key: b"\x02c", size: 1 << 33 },
                     put(&[9; 200], 289, u32::MAX, 9, 300),
-                    put(b"\x02d", u32::MAX, 16, 70_000, 0),
+                    put(b"\x02d", u32::MAX, 16, 15, 0),
                 ],
             ),
             ("two", vec![put(b"\x02a", 0, 20, 9, 20), HintOp::Clear { size: 3 }]),
@@ -405,6 +420,25 @@ mod tests {
         }
         assert!(!is_read(&written(&plain), &OF, &sealed));
         assert!(!bytes.windows(200).any(|window| window == [9; 200]));
+    }
+
+    // Reading a value takes as much memory as its chunk is said to have, and its place is kept in two bytes.
+    #[test]
+    fn a_hint_that_names_places_outside_of_its_segment_is_refused() {
+        let of = HintOf { length: 4096, ..OF };
+        let fits = |op: HintOp<'_>| {
+            let mut writer = HintWriter::new(&of);
+            writer.begin("one");
+            writer.push(&op);
+            is_read(&writer.finish(&Cipher::Plain).unwrap(), &of, &Cipher::Plain)
+        };
+        let put = |chunk, chunk_len, op, size| HintOp::Put { key: b"\x02a", chunk, chunk_len, op, size };
+        assert!(fits(put(4000, 96, 95, 4096)));
+        assert!(!fits(put(4000, 97, 9, 50)), "a chunk behind the end");
+        assert!(!fits(put(300, u32::MAX, 9, 50)), "a chunk that is longer than the segment");
+        assert!(!fits(put(300, 90, 90, 50)), "an operation behind its chunk");
+        assert!(!fits(put(300, 90, 9, 4097)), "an operation that takes more than the segment has");
+        assert!(!fits(HintOp::Clear { size: 4097 }) && !fits(HintOp::Delete { key: b"\x02a", size: 1 << 40 }));
     }
 
     // The digest is no proof against bytes that were made on purpose.

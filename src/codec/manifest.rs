@@ -6,7 +6,7 @@ use super::check::{Salt, digest};
 use super::cipher::{Cipher, SealKeys};
 use super::envelope;
 use super::segment::Link;
-use super::{preamble, put, read_id, read_u32, read_u64};
+use super::{LAST_COUNT, LAST_SEGMENT, preamble, put, read_id, read_u32, read_u64};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"BCASKMAN";
@@ -182,7 +182,7 @@ impl Manifest {
                 }
             }
         };
-        Some(Self {
+        let found = Self {
             cask_id: read_id(checked, 24)?,
             generation: read_u64(checked, 40)?,
             synced: read_u64(checked, 48)?,
@@ -190,7 +190,20 @@ impl Manifest {
             epoch: if fixed == FIXED_BYTES { read_u64(checked, 112)? } else { 0 },
             through,
             segments,
-        })
+        };
+        found.is_in_range().then_some(found)
+    }
+
+    /// Whether its numbers are such as a cask can get to. No segment has the number 0, which stands for none, and none stands for more
+    /// than the log that all of them stand for.
+    fn is_in_range(&self) -> bool {
+        let last_seq = self.through.map_or(LAST_COUNT, |link| link.last_seq);
+        let links = self.segments.iter().map(ManifestEntry::link).chain(self.through);
+        let counts = self.segments.iter().flat_map(|entry| [entry.first_seq, entry.decided_seq]);
+        [self.generation, self.synced, self.epoch].into_iter().chain(counts).all(|count| count <= LAST_COUNT)
+            && self.next_id <= LAST_SEGMENT + 1
+            && self.segments.iter().all(|entry| entry.last_seq <= last_seq)
+            && links.into_iter().all(|link| (1..=LAST_SEGMENT).contains(&link.id) && link.last_seq <= LAST_COUNT)
     }
 }
 
@@ -273,6 +286,32 @@ mod tests {
         assert_eq!(kind(&sealed(1), &Cipher::Plain), ErrorKind::Key);
         assert_eq!(kind(&Cipher::Plain, &sealed(1)), ErrorKind::Corrupt);
         assert_eq!(kind(&sealed(2), &sealed(1)), ErrorKind::Corrupt);
+    }
+
+    // The digest is no proof against bytes that were made on purpose, and what opens must be able to go on.
+    #[test]
+    fn a_manifest_with_numbers_that_no_cask_gets_to_is_refused() {
+        let entry =
+            ManifestEntry { id: 1, salt: [9; 16], length: 256, last_seq: 7, first_seq: 1, decided_seq: 7, is_copy: false };
+        let good = Manifest { segments: vec![entry], through: Some(entry.link()), next_id: 2, epoch: 1, ..Manifest::default() };
+        let is_read = |manifest: &Manifest| decode(&manifest.encode(&Cipher::Plain).unwrap(), &Cipher::Plain).is_ok();
+        assert!(is_read(&good));
+        let with = |entry: ManifestEntry| Manifest { segments: vec![entry], ..good.clone() };
+        for (refused, what) in [
+            (with(ManifestEntry { id: 0, ..entry }), "a segment with the number of none"),
+            (with(ManifestEntry { id: LAST_SEGMENT + 1, ..entry }), "a number of a segment"),
+            (with(ManifestEntry { last_seq: 8, ..entry }), "a segment that stands for more than the log"),
+            (with(ManifestEntry { first_seq: u64::MAX, ..entry }), "a first sequence number"),
+            (with(ManifestEntry { decided_seq: u64::MAX, ..entry }), "a decision"),
+            (Manifest { through: Some(Link { id: u64::MAX, ..entry.link() }), ..good.clone() }, "the segment that it ends with"),
+            (Manifest { through: Some(Link { last_seq: u64::MAX, ..entry.link() }), ..good.clone() }, "its last sequence number"),
+            (Manifest { generation: u64::MAX, ..good.clone() }, "a generation"),
+            (Manifest { synced: u64::MAX, ..good.clone() }, "what is on disk"),
+            (Manifest { epoch: u64::MAX, ..good.clone() }, "an epoch"),
+            (Manifest { next_id: u64::from(u32::MAX), ..good.clone() }, "the next number"),
+        ] {
+            assert!(!is_read(&refused), "{what}");
+        }
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub mod nonce;
 pub mod preamble;
 pub mod segment;
 
+/// Highest sequence number, epoch and generation. No cask gets there, so what claims a higher one is refused, and one more than any is
+/// a number.
+pub const LAST_COUNT: u64 = u64::MAX >> 1;
+/// Highest number of a segment, for the same reason: at 16 MiB each, they end at 32 PiB.
+pub const LAST_SEGMENT: u64 = (u32::MAX >> 1) as u64;
+
 /// Reads a little-endian `u16`.
 #[must_use]
 pub fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {

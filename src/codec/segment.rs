@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::check::{Salt, digest};
 use super::cipher::{Cipher, PLAIN, TAG_BYTES};
-use super::{preamble, put, read_id, read_u16, read_u32, read_u64};
+use super::{LAST_COUNT, LAST_SEGMENT, preamble, put, read_id, read_u16, read_u32, read_u64};
 use crate::error::{Error, Result};
 
 /// Length of a segment header in bytes; the first frame follows it.
@@ -128,7 +128,7 @@ impl SegmentHeader {
             0 => None,
             id => Some(Link { id, salt: read_id(whole, 120)?, end: read_u64(whole, 136)?, last_seq: read_u64(whole, 144)? }),
         };
-        Some(Self {
+        let found = Self {
             cask_id: read_id(whole, 24)?,
             id: read_u64(whole, 40)?,
             salt: read_id(whole, 48)?,
@@ -139,7 +139,10 @@ impl SegmentHeader {
             synced: read_u64(whole, 104)?,
             predecessor,
             preallocated: read_u64(whole, 152)?,
-        })
+        };
+        let counts = [found.epoch, found.first_seq, found.synced, found.predecessor.map_or(0, |link| link.last_seq)];
+        let is_in_range = counts.into_iter().all(|count| count <= LAST_COUNT) && (1..=LAST_SEGMENT).contains(&found.id);
+        is_in_range.then_some(found)
     }
 }
 
@@ -184,6 +187,22 @@ mod tests {
         }
     }
 
+    // One more than any of them has to be a number.
+    #[test]
+    fn a_header_with_numbers_that_no_cask_gets_to_is_none() {
+        let link = sample().predecessor.unwrap();
+        for header in [
+            SegmentHeader { id: 0, ..sample() },
+            SegmentHeader { id: LAST_SEGMENT + 1, ..sample() },
+            SegmentHeader { epoch: u64::MAX, ..sample() },
+            SegmentHeader { first_seq: u64::MAX, ..sample() },
+            SegmentHeader { synced: u64::MAX, ..sample() },
+            SegmentHeader { predecessor: Some(Link { last_seq: u64::MAX, ..link }), ..sample() },
+        ] {
+            assert_eq!(decode(&header.encode(&Cipher::Plain), &Cipher::Plain).unwrap(), None, "{header:?}");
+        }
+    }
+
     #[test]
     fn every_flipped_bit_of_a_header_is_noticed() {
         for cipher in [Cipher::Plain, sealed(1, 1)] {
@@ -205,7 +224,9 @@ mod tests {
             forged[at] ^= 1;
             let check = digest(&forged[..CHECK_AT]);
             put(&mut forged, CHECK_AT, &check.to_le_bytes());
-            assert_eq!(decode(&forged, &cipher).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+            // A number that no cask gets to makes it none at all.
+            let refusal = decode(&forged, &cipher).map_err(|error| error.kind());
+            assert!(matches!(refusal, Ok(None) | Err(ErrorKind::Corrupt)), "byte {at}: {refusal:?}");
         }
     }
 

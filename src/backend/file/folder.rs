@@ -353,12 +353,32 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
     if foreign { Err(refuse(path, "holds files that are not a cask's; give an empty or a new folder")) } else { Ok(()) }
 }
 
+/// What an owner file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owner {
+    /// Number of the process.
+    pub pid: u32,
+    /// Name of its machine.
+    pub host: String,
+    /// When it started, in the operating system's own measure.
+    started: Option<Value>,
+}
+
+/// Reads an owner file; `None` where it is not whole, or is none.
+#[must_use]
+pub fn parse_owner(bytes: &[u8]) -> Option<Owner> {
+    let facts: Value = serde_json::from_slice(bytes).ok()?;
+    Some(Owner {
+        pid: u32::try_from(facts.get("pid")?.as_u64()?).ok()?,
+        host: facts.get("host")?.as_str()?.to_string(),
+        started: facts.get("started").cloned(),
+    })
+}
+
 fn read_owner(path: &Path) -> Option<(u32, String)> {
-    let facts: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    let pid = u32::try_from(facts.get("pid")?.as_u64()?).ok()?;
-    let host = facts.get("host")?.as_str()?.to_string();
+    let Owner { pid, host, started } = parse_owner(&fs::read(path).ok()?)?;
     // On another host nothing can be checked. On this one the process must be alive and must have started when it says.
-    let alive = host != host_name() || process_start(pid) == *facts.get("started")?;
+    let alive = host != host_name() || started == Some(process_start(pid));
     alive.then_some((pid, host))
 }
 

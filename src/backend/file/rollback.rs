@@ -85,13 +85,23 @@ fn read(state: &Path) -> Result<Map<String, Value>> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
         Err(cause) => return Err(Error::io("read", state, &cause)),
     };
-    let parsed: Option<Value> = serde_json::from_slice(&bytes).ok();
-    let is_ours = parsed.as_ref().and_then(|value| value.get("version")).and_then(Value::as_u64) == Some(FORMAT);
-    match parsed.filter(|_| is_ours).as_mut().and_then(|value| value.get_mut("casks")).map(Value::take) {
-        Some(Value::Object(casks)) => Ok(casks),
-        _ => Err(Error::new(ErrorKind::InvalidArgument, format!("{} is no state file of a rollback guard", state.display()))
+    parse_state(&bytes).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, format!("{} is no state file of a rollback guard", state.display()))
             .with_text("path", state.display().to_string())
-            .with_text("argument", "rollbackGuard")),
+            .with_text("argument", "rollbackGuard")
+    })
+}
+
+/// What a state file says, by the identities of casks; `None` where it is none.
+#[must_use]
+pub fn parse_state(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let mut parsed: Value = serde_json::from_slice(bytes).ok()?;
+    if parsed.get("version").and_then(Value::as_u64) != Some(FORMAT) {
+        return None;
+    }
+    match parsed.get_mut("casks").map(Value::take) {
+        Some(Value::Object(casks)) => Some(casks),
+        _ => None,
     }
 }
 

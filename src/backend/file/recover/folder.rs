@@ -7,6 +7,7 @@ use super::super::fs::fill_at;
 use super::super::hints;
 use super::super::log::Log;
 use super::super::segments::{id_of_file_name, is_draft_name};
+use crate::codec::LAST_SEGMENT;
 use crate::codec::manifest::Manifest;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
@@ -45,6 +46,9 @@ impl Folder {
         let hints = names.iter().filter_map(|name| Some((hints::id_of_hint_name(name)?, log.folder.join(name)))).collect();
         for (name, id) in names.iter().filter_map(|name| Some((name, id_of_file_name(name)?))) {
             let path = log.folder.join(name);
+            if id > LAST_SEGMENT {
+                return Err(Error::corrupt(&path, 40, "no segment has such a number"));
+            }
             let file = log.fs.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
             let mut bytes = [0; SEGMENT_HEADER_BYTES];
             let len = file.len().map_err(|cause| Error::io("fstat", &path, &cause))?;
@@ -54,7 +58,7 @@ impl Folder {
                 if header.cask_id != log.cask_id {
                     return Err(Error::corrupt(&path, 24, "the segment belongs to another cask"));
                 }
-                if header.id != id || u32::try_from(id).is_err() {
+                if header.id != id {
                     return Err(Error::corrupt(&path, 40, "the segment's number is not that of its file name"));
                 }
             }

@@ -4,6 +4,7 @@ import { initAuthCreds, proto, useMultiFileAuthState } from 'baileys'
 import { importKeys, useCaskAuthState } from 'baileys-cask'
 import { authFolder, kept, linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
 import { contents, open, recordsOf } from './helpers/casks.mjs'
+import { runScript } from './helpers/script.mjs'
 import { keysInMemory } from './loopback/accounts.mjs'
 
 const creds = linkedCreds()
@@ -193,4 +194,35 @@ test('wrong arguments are a TypeError that names the argument', async t => {
   const bad = await importKeys({ list: family => (family === 'session' ? [['', 1], [5, 1], ['\ud800', 1], ['a', 1]] : []) }, cask.account('ids'), { creds })
   assert.deepEqual(bad.failed.map(({ id, reason }) => [id, reason]), [['5', 'refused'], ['', 'refused'], ['\ud800', 'refused']])
   assert.deepEqual(await recordsOf(cask.account('ids').keys, 'session'), [['a', 1]])
+})
+
+test('a value that is nothing as JSON is missing', async t => {
+  const nothing = { null: { toJSON: () => null }, undefined: { toJSON() {} }, late: { toJSON: () => ({ toJSON: () => null }) } }
+  const { result } = await imported(t, { list: family => (family === 'session' ? [...Object.entries(nothing), ['good', 1]] : []) })
+  assert.deepEqual(result.failed.map(({ id, reason }) => [id, reason]), [['null', 'missing'], ['undefined', 'missing'], ['late', 'missing']])
+  assert.deepEqual([result.complete, result.records], [false, { session: 1 }])
+})
+
+// With one way round, a circle ends where values are too deep; with two, there are 2^200 ways to get there. And an array of holes is as
+// long as it likes to be. Nothing else of the process would run meanwhile, not even a timer of this test, so it is a process of its own.
+test('values and families without an end are refused at once', { timeout: 60_000 }, async () => {
+  const { code, stdout, stderr, late } = await runScript(`
+    import { importKeys, openCask } from 'baileys-cask'
+    const circle = {}
+    circle.one = circle.two = circle
+    const around = [[]]
+    around[0].push(around, around)
+    const holes = []
+    holes.length = 2 ** 32 - 1
+    const cask = await openCask()
+    const source = { list: family => (family === 'session' ? [['circle', circle], ['around', around], ['holes', holes], ['inside', { holes }], ['good', { n: 1 }]] : []) }
+    const { failed, records } = await importKeys(source, cask.account())
+    const refusal = await importKeys(source, cask.account('other'), { families: holes }).catch(error => error)
+    console.log(JSON.stringify([failed.map(({ id, reason }) => [id, reason]), records, refusal.code, refusal.argument]))
+    await cask.close()
+  `, { ms: 30_000 })
+  assert.deepEqual({ code, late, stderr }, { code: 0, late: false, stderr: '' })
+  assert.deepEqual(JSON.parse(stdout), [
+    ['circle', 'around', 'holes', 'inside'].map(id => [id, 'refused']), { session: 1 }, 'ERR_CASK_INVALID_ARGUMENT', 'families',
+  ])
 })

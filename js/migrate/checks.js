@@ -21,7 +21,8 @@ const CHECKS = {
   replace: flag,
   signal: abortSignal,
   families: (name, value) => {
-    if (!Array.isArray(value) || !value.every((family) => typeof family === 'string' && family !== '')) throw wrongType(name, 'families are an array of names')
+    // Holes are passed over by `every`, however many there are.
+    if (!Array.isArray(value) || value.includes(undefined) || !value.every((family) => typeof family === 'string' && family !== '')) throw wrongType(name, 'families are an array of names')
   },
   creds: (name, value) => {
     if (typeof value !== 'object' || value === null) throw wrongType(name, 'creds are an object')

@@ -138,10 +138,12 @@ class KeysImport {
    */
   async #write(family, batch, total) {
     const entries = []
-    for (const [id, value] of batch) {
+    for (const [id, given] of batch) {
+      // What a value is as JSON may be nothing at all.
+      const value = throughJson(given)
       if (typeof id !== 'string') this.failed.push({ type: family, id: String(id), reason: 'refused', message: 'its id is not a string' })
       else if (value === null || value === undefined) this.failed.push({ type: family, id, reason: 'missing', message: 'the source has no value for it' })
-      else entries.push({ id, value: throughJson(value) })
+      else entries.push({ id, value })
     }
     if (entries.length > 0) this.failed.push(...await this.target.put(family, entries))
     this.#done += batch.size

@@ -66,24 +66,50 @@ function isByte(value) {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255
 }
 
+/** What a value that is too deep is given up with: one that goes round in circles has no end, and one with two ways round has 2^200. */
+const TOO_DEEP = Symbol('too deep')
+
 /**
  * A value as it would be after JSON with BufferJSON's replacer and reviver; shares nothing but bytes with the one given. What cannot go
  * that way stays as it is, for the store to refuse.
  * @param {any} value
- * @param {number} [depth]
  * @returns {unknown}
  */
-function throughJson(value, depth = 0) {
-  if (typeof value !== 'object' || value === null || types.isUint8Array(value) || depth > MAX_DEPTH) return value
-  if (typeof value.toJSON === 'function') return throughJson(value.toJSON(), depth + 1)
-  if (Array.isArray(value)) return value.map((item) => throughJson(item, depth + 1))
+function throughJson(value) {
+  try {
+    return converted(value, 0)
+  } catch (error) {
+    if (error === TOO_DEEP) return value
+    throw error
+  }
+}
+
+/**
+ * @param {any} value
+ * @param {number} depth
+ * @returns {unknown}
+ */
+function converted(value, depth) {
+  if (typeof value !== 'object' || value === null || types.isUint8Array(value)) return value
+  if (depth > MAX_DEPTH) throw TOO_DEEP
+  if (typeof value.toJSON === 'function') return converted(value.toJSON(), depth + 1)
+  if (Array.isArray(value)) {
+    /** @type {unknown[]} */
+    const items = []
+    for (let at = 0; at < value.length; at++) {
+      // An array of nothing but holes is as long as it likes to be.
+      if (!(at in value)) return value
+      items.push(converted(value[at], depth + 1))
+    }
+    return items
+  }
   const prototype = Object.getPrototypeOf(value)
   if (Object.prototype.toString.call(value) !== '[object Object]' && prototype !== null) return value
   const bytes = bytesIn(value)
   if (bytes) return bytes
   /** @type {Record<string, unknown>} */
   const copy = {}
-  for (const key of Object.keys(value)) if (value[key] !== undefined) setOwn(copy, key, throughJson(value[key], depth + 1))
+  for (const key of Object.keys(value)) if (value[key] !== undefined) setOwn(copy, key, converted(value[key], depth + 1))
   return copy
 }
 

@@ -38,7 +38,7 @@ for (const [name, optionsFor] of Object.entries(PLACES)) {
         assert.deepEqual(escaped.splice(0), [], 'an error escaped')
         assert.equal(firstDifference(shared, sharedProperties()), undefined, 'what everybody shares has changed')
         runs++
-      }), { seed: seed++, numRuns: SECONDS ? 500 : 200, includeErrorInReport: true })
+      }), { seed: seed++, numRuns: SECONDS ? 500 : 150, includeErrorInReport: true })
     } while (Date.now() < until)
     t.diagnostic(`${runs} casks, ${calls} calls, seeds 20261 to ${seed - 1}`)
   })

@@ -203,6 +203,12 @@ test('a value that is nothing as JSON is missing', async t => {
   assert.deepEqual([result.complete, result.records], [false, { session: 1 }])
 })
 
+test('numbers that are no bytes are taken modulo 256, as by the store', async t => {
+  const { result, account } = await imported(t, { list: family => (family === 'session' ? [['a', { inner: { type: 'Buffer', data: [1, 258, -1] } }]] : []) })
+  assert.deepEqual([result.failed, result.complete], [[], true])
+  assert.deepEqual(await account.keys.get('session', ['a']), { a: { inner: Buffer.from([1, 2, 255]) } })
+})
+
 // With one way round, a circle ends where values are too deep; with two, there are 2^200 ways to get there. And an array of holes is as
 // long as it likes to be. Nothing else of the process would run meanwhile, not even a timer of this test, so it is a process of its own.
 test('values and families without an end are refused at once', { timeout: 60_000 }, async () => {

@@ -70,15 +70,10 @@ pub fn set_scratch(port: u32, scratch: Uint8Array) {
 pub fn keep_alive(env: Env, port: u32, on: bool) {
     if let Some(port) = port::find(port) {
         let raw = port.inbox().wake_handle();
+        let change = if on { sys::napi_ref_threadsafe_function } else { sys::napi_unref_threadsafe_function };
         // SAFETY: the port lives no longer than its environment, and its threadsafe function no shorter than the port; this is
         // the thread of that environment.
-        unsafe {
-            if on {
-                sys::napi_ref_threadsafe_function(env.raw(), raw);
-            } else {
-                sys::napi_unref_threadsafe_function(env.raw(), raw);
-            }
-        }
+        unsafe { change(env.raw(), raw) };
     }
 }
 

@@ -66,7 +66,7 @@ fn written_hint_is_read(bytes: &[u8]) {
             chunk = 0;
         }
         let number = piece.iter().fold(chance.next() & 0xFFFF, |sum, byte| sum.wrapping_mul(257) + u64::from(*byte));
-        let (key, size) = (piece, number % of.length >> (number % 31));
+        let (key, size) = (piece, (number % of.length) >> (number % 31));
         let op = match piece[0] % 4 {
             0 => HintOp::Clear { size },
             1 => HintOp::Delete { key, size },

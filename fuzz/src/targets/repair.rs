@@ -32,7 +32,7 @@ pub fn run(input: &[u8]) {
     match repaired {
         Err(error) => {
             assert!(is_refusal(error.kind()), "{error}");
-            assert_eq!(verified.is_err(), true, "what can be looked at can be repaired: {error}");
+            assert!(verified.is_err(), "what can be looked at can be repaired: {error}");
         }
         Ok(report) => {
             let backend = FileBackend::open(target, Arc::clone(&fs), &case.options(), None).expect("a repaired cask opens");

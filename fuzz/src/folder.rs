@@ -162,11 +162,11 @@ impl Case {
         same.unwrap_or([1; 16])
     }
 
-    /// Whether a hint or the manifest may say what is not so, under a right digest. What is read then is what stands in the segments, or an
-    /// error; but what compaction may leave out is decided on account of them.
+    /// Whether a hint or the manifest may say what is not so of the segments, under a right digest. What is read then is what stands in the
+    /// segments, or an error; but what compaction may leave out is decided on account of them.
     pub fn forges_knowledge(&self) -> bool {
-        let is_knowledge = |name: &str| name == "manifest" || name.ends_with(".hint");
-        self.files.iter().any(|file| file.right != 0 && is_knowledge(&name_of(file.name)))
+        let has_hints = self.files.iter().any(|file| name_of(file.name).ends_with(".hint"));
+        self.files.iter().any(|file| file.right != 0 && (has_hints || name_of(file.name) == "manifest"))
     }
 
     /// Whether it is compacted as well.

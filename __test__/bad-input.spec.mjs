@@ -219,7 +219,7 @@ inEveryPlace(place => {
 describe('options', () => {
   const refusedOptions = [
     [null, 'options', TypeError], [1, 'options', TypeError], ['path', 'options', TypeError], [['path'], 'options', TypeError], [[], 'options', TypeError],
-    [{ pth: 'x' }, 'options', TypeError, /pth is not known; known are path/], [{ encryptionKey: 'x' }, 'options', TypeError, /encryptionKey is not known/],
+    [{ pth: 'x' }, 'options', TypeError, /pth is not known; known are path/], [{ encryption: 'x' }, 'options', TypeError, /encryption is not known/],
     [{ constructor: 1 }, 'options', TypeError, /constructor is not known/], [JSON.parse('{"__proto__": 1}'), 'options', TypeError, /__proto__ is not known/],
     [{ path: 1 }, 'path', TypeError], [{ path: '' }, 'path', TypeError], [{ path: null }, 'path', TypeError], [{ path: Buffer.from('x') }, 'path', TypeError],
     [{ path: 'a\u0000b' }, 'path', TypeError, /NUL/], [{ path: LONE }, 'path', TypeError], [{ path: new URL('file:///tmp') }, 'path', TypeError],

@@ -70,6 +70,7 @@ macro_rules! targets {
 targets! {
     frame: 10_000,
     hint: 10_000,
+    key_slot: 10_000,
     manifest: 10_000,
     owner: 10_000,
     recovery: 6_000,

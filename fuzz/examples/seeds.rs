@@ -26,6 +26,12 @@ fn main() {
     }
     seeds.add("owner", br#"{"pid":4711,"host":"gateway-3","started":123456,"bootId":"00","version":"0.1.0"}"#);
     seeds.add("owner", br#"{"pid":99999999999,"host":null}"#);
+    for name in ["v1-sealed", "v1-sealed-passphrase"] {
+        let slot = fs::read(Path::new("../__test__/fixtures").join(name).join("key")).unwrap();
+        for how in [0, 1] {
+            seeds.add("key_slot", &[&[how], &slot[..]].concat());
+        }
+    }
     let state = br#"{"version":1,"casks":{"0102030405060708090a0b0c0d0e0f10":{"generation":3,"synced":70}}}"#;
     seeds.add("rollback_state", state);
     seeds.add("rollback_state", br#"{"version":2,"casks":[]}"#);

@@ -152,6 +152,7 @@ impl Case {
             compacts: false,
             hint_from: if self.how & 4 == 0 { u64::MAX } else { 0 },
             preallocates: false,
+            secret: None,
         }
     }
 

@@ -13,7 +13,7 @@ pub mod mutate;
 pub mod seal;
 pub mod targets;
 
-use targets::{frame, hint, manifest, owner, recovery, repair, rollback_state, segment};
+use targets::{frame, hint, key_slot, manifest, owner, recovery, repair, rollback_state, segment};
 
 /// Something that reads bytes that anybody may have written.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", run: frame::run },
     Target { name: "hint", run: hint::run },
+    Target { name: "key_slot", run: key_slot::run },
     Target { name: "manifest", run: manifest::run },
     Target { name: "owner", run: owner::run },
     Target { name: "recovery", run: recovery::run },

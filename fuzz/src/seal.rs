@@ -34,6 +34,15 @@ pub fn hint(bytes: &mut Vec<u8>) {
     seal_whole(bytes, b"BCASKHNT", 88);
 }
 
+/// Makes the checks of a key slot right.
+pub fn key_slot(bytes: &mut Vec<u8>) {
+    let len = bytes.len();
+    // The preamble states the length of the whole slot.
+    preamble::write(bytes, b"BCASKKEY", len as u32);
+    let check = digest(&bytes[..len - 8]);
+    put(bytes, len - 8, &check.to_le_bytes());
+}
+
 /// Makes the check of a segment's header right.
 pub fn segment_header(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len().max(SEGMENT_HEADER_BYTES), 0);

@@ -224,7 +224,7 @@ pub fn open(mut bytes: Vec<u8>, of: &HintOf, cipher: &Cipher) -> Option<Vec<u8>>
 /// The groups of an opened hint; `None` where they are malformed.
 #[must_use]
 pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
-    let length = read_u64(opened, LENGTH_AT)?;
+    let segment_length = read_u64(opened, LENGTH_AT)?;
     let mut rest = opened.get(HEADER_BYTES..)?;
     let mut groups = Vec::new();
     for _ in 0..read_u32(opened, COUNT_AT)? {
@@ -234,7 +234,7 @@ pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
         let (ops, after) = after.split_at_checked(read_u32(counts, 4)? as usize)?;
         let group = HintGroup { account: std::str::from_utf8(name).ok()?, count: read_u32(counts, 0)? as usize, bytes: ops };
         // What is counted on later is checked now, while nothing was done on account of it.
-        if group.ops().try_fold(0, |count, op| op.filter(|op| op.is_within(length)).map(|_| count + 1))? != group.count {
+        if group.ops().try_fold(0, |count, op| op.filter(|op| op.is_within(segment_length)).map(|_| count + 1))? != group.count {
             return None;
         }
         groups.push(group);

@@ -2,7 +2,8 @@
 //!
 //! Input: `u8` what is done, bytes. With bit 0 set, the checks are made right; with bit 1, the bytes say which operations are written.
 
-use baileys_cask::codec::hint::{HintOf, HintOp, HintWriter, read};
+use baileys_cask::codec::cipher::Cipher;
+use baileys_cask::codec::hint::{HintOf, HintOp, HintWriter, groups, open};
 use baileys_cask::codec::{read_id, read_u64};
 
 use super::super::mutate::Chance;
@@ -35,7 +36,8 @@ fn of(bytes: &[u8]) -> Option<HintOf> {
 
 fn rewritten(bytes: &[u8], of: &HintOf) -> Option<Vec<u8>> {
     let mut writer = HintWriter::new(of);
-    for group in read(bytes, of)? {
+    let opened = open(bytes.to_vec(), of, &Cipher::Plain)?;
+    for group in groups(&opened)? {
         writer.begin(group.account);
         let mut count = 0;
         for op in group.ops() {
@@ -49,7 +51,7 @@ fn rewritten(bytes: &[u8], of: &HintOf) -> Option<Vec<u8>> {
         }
         assert_eq!(count, group.count);
     }
-    Some(writer.finish())
+    writer.finish(&Cipher::Plain).ok()
 }
 
 fn written_hint_is_read(bytes: &[u8]) {
@@ -80,8 +82,9 @@ fn written_hint_is_read(bytes: &[u8]) {
         writer.push(&op);
         written.last_mut().unwrap().1.push(op);
     }
-    let hint = writer.finish();
-    let groups = read(&hint, &of).expect("a hint that was written is whole");
+    let hint = writer.finish(&Cipher::Plain).unwrap();
+    let opened = open(hint, &of, &Cipher::Plain).expect("a hint that was written is whole");
+    let groups = groups(&opened).expect("and what is in it too");
     let found: Vec<(String, Vec<HintOp<'_>>)> =
         groups.iter().map(|group| (group.account.to_string(), group.ops().map(Option::unwrap).collect())).collect();
     assert!(found == written, "the operations are those that were written");

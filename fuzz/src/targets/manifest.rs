@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use baileys_cask::ErrorKind;
+use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::manifest::Manifest;
 
 use super::super::seal;
@@ -14,11 +15,12 @@ pub fn run(input: &[u8]) {
     if how & 1 == 1 {
         seal::manifest(&mut bytes);
     }
-    match Manifest::decode(&bytes, Path::new("manifest")) {
+    match Manifest::decode(&bytes, Path::new("manifest"), &Cipher::Plain) {
         Ok(manifest) => {
-            let again = Manifest::decode(&manifest.encode(), Path::new("manifest")).expect("what was encoded is decoded");
+            let again = Manifest::decode(&manifest.encode(&Cipher::Plain).unwrap(), Path::new("manifest"), &Cipher::Plain)
+                .expect("what was encoded is decoded");
             assert_eq!(again, manifest);
         }
-        Err(error) => assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Version), "{error}"),
+        Err(error) => assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Version | ErrorKind::Key), "{error}"),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod frame;
 pub mod hint;
+pub mod key_slot;
 pub mod manifest;
 pub mod owner;
 pub mod recovery;

@@ -21,13 +21,13 @@ pub fn run(input: &[u8]) {
     let memory = MemoryFs::new(path(), &image);
     let fs: Arc<dyn Fs> = Arc::new(memory.clone());
     let is_refusal = |kind| matches!(kind, ErrorKind::InvalidArgument | ErrorKind::Version | ErrorKind::Key);
-    let verified = verify(path(), &fs, case.boot_id());
+    let verified = verify(path(), &fs, case.boot_id(), None);
     if let Err(error) = &verified {
         assert!(is_refusal(error.kind()), "{error}");
     }
     let target = Path::new("/repaired");
     let doubtful = [Doubtful::Omit, Doubtful::OmitRatchets, Doubtful::Keep][usize::from(case.how / 16 % 3)];
-    let repaired = repair(path(), target, &fs, case.boot_id(), doubtful);
+    let repaired = repair(path(), target, &fs, case.boot_id(), doubtful, None);
     assert!(memory.image(path()) == image, "what is looked at stays as it was");
     match repaired {
         Err(error) => {

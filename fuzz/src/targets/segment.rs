@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use baileys_cask::ErrorKind;
+use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::preamble;
 use baileys_cask::codec::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 
@@ -19,11 +20,12 @@ pub fn run(input: &[u8]) {
     if how & 1 == 1 {
         seal::segment_header(&mut bytes);
     }
-    match SegmentHeader::decode(&bytes, Path::new("segment")) {
+    match SegmentHeader::decode(&bytes, Path::new("segment"), &Cipher::Plain) {
         Ok(Some(header)) => {
-            let again = header.encode();
+            let again = header.encode(&Cipher::Plain);
             assert_eq!(again.len(), SEGMENT_HEADER_BYTES);
-            let decoded = SegmentHeader::decode(&again, Path::new("segment")).expect("what was encoded is decoded");
+            let decoded =
+                SegmentHeader::decode(&again, Path::new("segment"), &Cipher::Plain).expect("what was encoded is decoded");
             assert_eq!(decoded, Some(header));
         }
         Ok(None) => {}

@@ -148,6 +148,8 @@ def a_manifest(keys):
     }
 
 
+# Of a segment that has room for whatever an operation can say.
+HINTED_BYTES = 1 << 34
 GROUPS = [
     (
         "one",
@@ -165,13 +167,13 @@ GROUPS = [
 
 def a_hint(keys):
     groups = [{"account": account, "operations": plainly(all_)} for account, all_ in GROUPS]
-    data = hint.encode(CASK, 7, SALT, 4096, GROUPS, keys, NONCE)
+    data = hint.encode(CASK, 7, SALT, HINTED_BYTES, GROUPS, keys, NONCE)
     return {
         "sealed": keys is not None,
         "cask": CASK.hex(),
         "number": 7,
         "salt": SALT.hex(),
-        "end": 4096,
+        "end": HINTED_BYTES,
         "groups": groups,
         "nonce": NONCE.hex() if keys else None,
         "hint": data.hex(),

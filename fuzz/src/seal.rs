@@ -35,7 +35,7 @@ pub fn hint(bytes: &mut Vec<u8>) {
 }
 
 /// Makes the checks of a key slot right.
-pub fn key_slot(bytes: &mut Vec<u8>) {
+pub fn key_slot(bytes: &mut [u8]) {
     let len = bytes.len();
     // The preamble states the length of the whole slot.
     preamble::write(bytes, b"BCASKKEY", len as u32);

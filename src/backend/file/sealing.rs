@@ -94,7 +94,7 @@ pub fn check_secret(fs: &dyn Fs, folder: &Path, secret: &Secret) -> Result<()> {
 /// Gives a sealed cask another secret.
 ///
 /// # Errors
-/// Those of [`unlock`]; `Key` where the cask is not sealed. Where the very last step has failed, either secret may open it.
+/// `Key` where the cask is not sealed, or with another secret; `Corrupt` where the slot is missing or damaged; `Version`, `Io`. Where the very last step has failed, either secret may open it.
 pub fn change_key(fs: &dyn Fs, folder: &Path, secret: &Secret, new: &Secret) -> Result<()> {
     let Sealing { cipher, .. } = unlock(fs, folder, Some(secret))?;
     let Some(keys) = cipher.keys() else { return Err(Error::internal("a cask without keys was unlocked with one")) };

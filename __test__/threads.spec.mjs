@@ -106,7 +106,8 @@ for (const [place, optionsFor] of Object.entries(SHARED)) describe(place, () => 
     test('readers of other threads do not overtake a writer for ever', async t => {
       const { cask, keys, workers } = await sharingHere(t, 2)
       const readers = workers.map((worker, n) => standingThere(worker, `reader ${n}`, tx => tx.get('device-list', ['a'])))
-      await readers[0].entered
+      // One that came late would stand in line behind the writer.
+      await Promise.all(readers.map(reader => reader.entered))
       const writer = keys.set({ 'device-list': { a: ['0'] } })
       await waiting(cask, 1)
       const later = workers[1].run(({ kept }) => kept.keys.transaction(tx => tx.get('device-list', ['a'])))

@@ -4,9 +4,13 @@
 
 mod common;
 
-use baileys_cask::backend::file::{Durability, FileOptions};
+use std::path::Path;
 
-use common::drive::options;
+use baileys_cask::backend::file::{BackupOptions, Durability, FileOptions};
+use baileys_cask::error::ErrorKind;
+
+use common::disk::Disk;
+use common::drive::{open, options, records};
 use common::scene::{demand_after_kill, demand_after_power_loss};
 use common::workload::{Run, Step, compacted, everything, preallocating, random_compacted};
 
@@ -60,4 +64,16 @@ fn a_crash_of_a_sealed_log_that_preallocates_loses_nothing() {
     let run = run(Durability::Power, &preallocating(changing_keys(everything(), 6)));
     demand_after_power_loss(&run, "everything over zeros", 24, false);
     demand_after_kill(&run, "everything over zeros", 25, false);
+}
+
+#[test]
+fn a_backup_of_a_sealed_cask_opens_with_its_key_alone() {
+    let mut run = Run::sealed(options(Durability::Process));
+    everything().iter().for_each(|step| run.step(step));
+    run.backend().backup(Path::new("/backup"), &BackupOptions::default()).unwrap();
+    let image = run.disk.image_of("backup").unwrap();
+    let with = |secret| open(&Disk::new(&image), &FileOptions { secret, ..options(Durability::Process) });
+    assert!(records(&*with(Some(run.secrets[0].clone())).unwrap()).unwrap() == *run.states.last().unwrap());
+    assert_eq!(with(Some(run.secrets[1].clone())).unwrap_err().kind(), ErrorKind::Key);
+    assert_eq!(with(None).unwrap_err().kind(), ErrorKind::Key);
 }

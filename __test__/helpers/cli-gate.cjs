@@ -4,7 +4,7 @@
 const fs = require('node:fs')
 const { basename, join } = require('node:path')
 
-const { folder, file, binding, raise, at } = JSON.parse(process.env.CASK_GATE)
+const { folder, file, binding, raise, holds, at } = JSON.parse(process.env.CASK_GATE)
 // Not for what the command may start itself.
 delete process.env.NODE_OPTIONS
 const LOOK_MS = 2
@@ -36,7 +36,11 @@ if (binding !== undefined) {
   const call = core[binding]
   core[binding] = (...args) => {
     const answer = call(...args)
-    if (--left === 0) reached()
+    if (--left === 0) {
+      reached()
+      // What the core has done by then is not heard of, so that the command cannot end before the signal comes.
+      if (holds) core.takeSettled = () => 0
+    }
     return answer
   }
 }

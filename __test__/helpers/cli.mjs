@@ -24,16 +24,17 @@ export async function cli(args, { env, ...options } = {}) {
 
 /**
  * What makes a command stand still at a place until it is let go: `file` is the beginning of the name of a file that it opens, `binding`
- * the name of a call into the core. `env` is for the command; `reached` resolves when it stands there.
+ * the name of a call into the core. `env` is for the command; `reached` resolves when it stands there. With `raise` it gets that signal
+ * there instead; with `holds` it hears of nothing but the signal from then on.
  */
-export function standstill(t, { file, binding, raise, at = 1 }) {
+export function standstill(t, { file, binding, raise, holds = false, at = 1 }) {
   const folder = mkdtempSync(join(tmpdir(), 'cask-gate-'))
   afterwards(t, () => {
     rmSync(folder, { recursive: true, force: true })
   })
   const place = name => join(folder, name)
   return {
-    env: { NODE_OPTIONS: `--require=${GATE}`, CASK_GATE: JSON.stringify({ folder, file, binding, raise, at }) },
+    env: { NODE_OPTIONS: `--require=${GATE}`, CASK_GATE: JSON.stringify({ folder, file, binding, raise, holds, at }) },
     reached: () => until(`the command stands at ${file ?? binding}`, () => existsSync(place('reached')), 20_000),
     wasReached: () => existsSync(place('reached')),
     open: () => writeFileSync(place('open'), ''),

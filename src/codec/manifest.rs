@@ -138,7 +138,7 @@ impl Manifest {
             (FIXED_BYTES_OF_SEALED, Cipher::Sealed(keys)) => Self::open(checked, keys).ok_or_else(|| {
                 Error::corrupt(path, ENVELOPE_AT as u64, "it is of another cask, or was changed by somebody without the key")
             }),
-            (FIXED_BYTES_OF_SEALED, Cipher::Plain) => Err(Error::needs_key(path)),
+            (FIXED_BYTES_OF_SEALED, Cipher::Plain) => Err(Error::needs_key(path.parent().unwrap_or(path))),
             (FIXED_BYTES | FIXED_BYTES_OF_LOG_ONLY, Cipher::Sealed(_)) => {
                 Err(Error::corrupt(path, 12, "the manifest is not sealed, and the cask is"))
             }

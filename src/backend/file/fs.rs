@@ -6,6 +6,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::error::Error;
+
 /// Bytes that are in memory while a file is copied piece by piece.
 const COPIED_AT_ONCE: usize = 1 << 20;
 
@@ -187,6 +189,18 @@ pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read_all_into(file, &mut bytes)?;
     Ok(bytes)
+}
+
+/// The bytes of the file at a path; `None` where there is none.
+///
+/// # Errors
+/// `Io`.
+pub fn read_if_there(fs: &dyn Fs, path: &Path) -> crate::error::Result<Option<Vec<u8>>> {
+    match fs.open(path) {
+        Ok(file) => read_all(&*file).map(Some).map_err(|cause| Error::io("read", path, &cause)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Error::io("open", path, &cause)),
+    }
 }
 
 /// Reads a whole file into memory that is there already.

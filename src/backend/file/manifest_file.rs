@@ -1,9 +1,8 @@
 //! The manifest and the poison marker in the folder.
 
-use std::io;
 use std::path::Path;
 
-use super::fs::{Fs, read_all};
+use super::fs::{Fs, read_if_there};
 use super::log::Log;
 use super::replace::replace;
 use super::sealing::Sealing;
@@ -20,31 +19,36 @@ pub const MANIFEST_TEMP: &str = "manifest.tmp";
 /// File that says that a sync has failed since the log was opened.
 pub const POISON_MARKER: &str = "poisoned";
 
+/// The manifest of a folder; `None` where the folder holds no cask.
+///
+/// # Errors
+/// `Corrupt` where it is damaged, or segments have none; `Version`, `Key`, `Io`.
+pub(super) fn load(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<Option<Manifest>> {
+    let path = folder.join(MANIFEST);
+    if let Some(bytes) = read_if_there(fs, &path)? {
+        return Manifest::decode(&bytes, &path, cipher).map(Some);
+    }
+    let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
+    // The manifest is there before the first segment, so segments without one have lost it.
+    if names.iter().any(|name| id_of_file_name(name).is_some()) {
+        return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
+    }
+    Ok(None)
+}
+
 /// The manifest of the folder; a new one, safely on disk, where the folder holds no cask yet.
 ///
 /// # Errors
-/// `Corrupt` where segments have no manifest, `Version`, `Io`.
+/// Those of [`load`].
 pub(super) fn load_or_create(fs: &dyn Fs, folder: &Path, sealing: &Sealing) -> Result<Manifest> {
-    let path = folder.join(MANIFEST);
-    match fs.open(&path) {
-        Ok(file) => {
-            let bytes = read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
-            Manifest::decode(&bytes, &path, &sealing.cipher)
-        }
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
-            // The manifest is there before the first segment, so segments without one have lost it.
-            if names.iter().any(|name| id_of_file_name(name).is_some()) {
-                return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
-            }
-            let cask_id = sealing.cask_id.map_or_else(random, Ok)?;
-            let manifest = Manifest { cask_id, generation: 1, ..Manifest::default() };
-            // Whether its name is on disk is uncertain after a failure, so the next open makes another one.
-            store(fs, folder, &manifest, &sealing.cipher).inspect_err(|_| drop(fs.remove(&path)))?;
-            Ok(manifest)
-        }
-        Err(cause) => Err(Error::io("open", &path, &cause)),
+    if let Some(manifest) = load(fs, folder, &sealing.cipher)? {
+        return Ok(manifest);
     }
+    let cask_id = sealing.cask_id.map_or_else(random, Ok)?;
+    let manifest = Manifest { cask_id, generation: 1, ..Manifest::default() };
+    // Whether its name is on disk is uncertain after a failure, so the next open makes another one.
+    store(fs, folder, &manifest, &sealing.cipher).inspect_err(|_| drop(fs.remove(&folder.join(MANIFEST))))?;
+    Ok(manifest)
 }
 
 /// What can be said of a log whose ended segments are known.

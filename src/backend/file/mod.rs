@@ -216,6 +216,7 @@ impl FileBackend {
             }
         })?;
         let Recovered { mut tail, report, generation, hinted } = recovered;
+        sealing::remove_leftover(&*log.fs, path);
         tail.opened_seq = tail.next_seq;
         log.adapt(index.usage.live());
         let is_dirty = tail.dirty;

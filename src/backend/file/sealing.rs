@@ -3,14 +3,13 @@
 //! A cask is sealed under a random data key, and the slot holds that key, wrapped by its user's. The slot is there before anything that
 //! is sealed under it, so what is sealed and has no slot has lost it. To change the user's key is to replace the slot.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::fs::{Fs, read_all};
-use super::manifest_file::MANIFEST;
+use super::fs::{Fs, read_if_there};
+use super::manifest_file::{self, MANIFEST};
 use super::replace::replace;
 use super::segments::id_of_file_name;
 use crate::codec::cipher::{Cipher, Key, SealKeys, fill_random, random};
@@ -49,13 +48,13 @@ impl Sealing {
 /// `Version`, `Io`.
 pub(super) fn unlock(fs: &dyn Fs, folder: &Path, secret: Option<&Secret>) -> Result<Sealing> {
     let path = folder.join(KEY);
-    match (read(fs, &path)?, secret) {
+    match (read_if_there(fs, &path)?, secret) {
         (Some(bytes), _) => {
             let slot = KeySlot::decode(&bytes, &path)?;
             let secret = secret.ok_or_else(|| Error::needs_key(folder))?;
             Ok(Sealing::sealed(unwrap(&bytes, &slot, folder, secret)?, &slot))
         }
-        (None, None) if is_sealed(fs, folder)? => Err(Error::needs_key(folder)),
+        // Whoever reads the manifest is told where that is sealed all the same.
         (None, None) => Ok(Sealing::PLAIN),
         (None, Some(_)) if is_sealed(fs, folder)? => {
             Err(Error::corrupt(&path, 0, "the cask is sealed and its key slot is missing; restore this file from a backup"))
@@ -77,10 +76,12 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     {
         return create(fs, folder, secret);
     }
-    let sealing = unlock(fs, folder, secret)?;
-    // What a key change that was interrupted has left; it opens with one of the two keys, and so does the slot.
+    unlock(fs, folder, secret)
+}
+
+/// Removes what a key change that was interrupted has left; it opens with one of the two keys, and so does the slot.
+pub(super) fn remove_leftover(fs: &dyn Fs, folder: &Path) {
     let _ = fs.remove(&folder.join(KEY_TEMP));
-    Ok(sealing)
 }
 
 /// Whether a secret opens the cask in a folder. Changes nothing.
@@ -94,13 +95,13 @@ pub fn check_secret(fs: &dyn Fs, folder: &Path, secret: &Secret) -> Result<()> {
 /// Gives a sealed cask another secret.
 ///
 /// # Errors
-/// `Key` where the cask is not sealed, or with another secret; `Corrupt` where the slot is missing or damaged; `Version`, `Io`. Where the very last step has failed, either secret may open it.
+/// `Key` where the cask is not sealed, or with another secret; `Corrupt` where the slot is missing or damaged; `Version`, `Io`. Where
+/// the very last step has failed, either secret may open it.
 pub fn change_key(fs: &dyn Fs, folder: &Path, secret: &Secret, new: &Secret) -> Result<()> {
     let Sealing { cipher, .. } = unlock(fs, folder, Some(secret))?;
     let Some(keys) = cipher.keys() else { return Err(Error::internal("a cask without keys was unlocked with one")) };
-    let path = folder.join(MANIFEST);
-    let bytes = read(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the folder has a key slot and no manifest"))?;
-    let cask_id = Manifest::decode(&bytes, &path, &cipher)?.cask_id;
+    let missing = || Error::corrupt(&folder.join(MANIFEST), 0, "the folder has a key slot and no manifest");
+    let cask_id = manifest_file::load(fs, folder, &cipher)?.ok_or_else(missing)?.cask_id;
     store(fs, folder, cask_id, keys.id(), keys.data_key(), new)
 }
 
@@ -128,7 +129,7 @@ fn store(fs: &dyn Fs, folder: &Path, cask_id: [u8; 16], key_id: u32, data_key: &
 /// `Io`, `Corrupt` where it is missing.
 pub(super) fn copy_slot(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
     let path = from.join(KEY);
-    let bytes = read(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the key slot is missing"))?;
+    let bytes = read_if_there(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the key slot is missing"))?;
     KeySlot::decode(&bytes, &path)?;
     replace(fs, to, KEY, KEY_TEMP, &bytes)
 }
@@ -147,14 +148,6 @@ fn unwrap(bytes: &[u8], slot: &KeySlot, folder: &Path, secret: &Secret) -> Resul
         .ok_or_else(|| Error::key(folder, "is sealed with another encryptionKey, or its key slot was changed"))
 }
 
-fn read(fs: &dyn Fs, path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs.open(path) {
-        Ok(file) => Ok(Some(read_all(&*file).map_err(|cause| Error::io("read", path, &cause))?)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(Error::io("open", path, &cause)),
-    }
-}
-
 /// Whether there is neither a cask nor a part of one in a folder.
 fn is_new(fs: &dyn Fs, folder: &Path) -> Result<bool> {
     let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
@@ -164,9 +157,6 @@ fn is_new(fs: &dyn Fs, folder: &Path) -> Result<bool> {
 /// Whether a folder without a key slot should have one, as far as its manifest can tell.
 fn is_sealed(fs: &dyn Fs, folder: &Path) -> Result<bool> {
     let path = folder.join(MANIFEST);
-    match read(fs, &path)? {
-        // A damaged one is told of by whoever reads it.
-        Some(bytes) => Ok(Manifest::is_sealed(&bytes, &path).unwrap_or(false)),
-        None => Ok(false),
-    }
+    // A damaged one is told of by whoever reads it.
+    Ok(read_if_there(fs, &path)?.is_some_and(|bytes| Manifest::is_sealed(&bytes, &path).unwrap_or(false)))
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::cache::ValueCache;
+use super::folder::refuse_argument;
 use super::fs::Fs;
 use super::index::Index;
 use super::log::Log;
-use super::manifest_file::{MANIFEST, has_poison_marker};
-use super::segments::{Segments, id_of_file_name};
+use super::manifest_file::{self, has_poison_marker};
+use super::segments::Segments;
 use super::survey::Survey;
 use super::{SEGMENT_BYTES, recover, sealing};
 use crate::codec::cipher::Cipher;
@@ -97,24 +98,8 @@ pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: 
 }
 
 fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>, cipher: &Cipher) -> Result<Manifest> {
-    let path = folder.join(MANIFEST);
-    match fs.open(&path) {
-        Ok(file) => {
-            let bytes = super::fs::read_all(&*file).map_err(|cause| Error::io("read", &path, &cause))?;
-            Manifest::decode(&bytes, &path, cipher)
-        }
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
-            if names.iter().any(|name| id_of_file_name(name).is_some()) {
-                return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
-            }
-            let shown = folder.display().to_string();
-            Err(Error::new(ErrorKind::InvalidArgument, format!("{shown} holds no cask; give the path of one"))
-                .with_text("path", shown)
-                .with_text("argument", "path"))
-        }
-        Err(cause) => Err(Error::io("open", &path, &cause)),
-    }
+    manifest_file::load(&**fs, folder, cipher)?
+        .ok_or_else(|| refuse_argument("path", folder, "holds no cask; give the path of one"))
 }
 
 fn read(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], manifest: &Manifest, cipher: &Cipher) -> Result<VerifyReport> {

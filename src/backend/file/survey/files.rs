@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::super::fs::{Fs, fill_at, read_all_into};
-use super::super::manifest_file::MANIFEST;
+use super::super::fs::{Fs, fill_at};
+use super::super::manifest_file::{self, MANIFEST};
 use super::super::pieces::end_of_content;
 use super::super::segments::{id_of_file_name, is_draft_name};
 use super::Damage;
@@ -35,20 +35,11 @@ pub(super) struct Files {
     refused: Vec<Error>,
 }
 
-/// The manifest; `None` where it is damaged or missing, with what is wrong.
+/// The manifest, or what is wrong where it is damaged or missing.
 pub(super) fn manifest(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<std::result::Result<Manifest, Error>> {
-    let path = folder.join(MANIFEST);
-    let file = match fs.open(&path) {
-        Ok(file) => file,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Err(Error::corrupt(&path, 0, "the folder has segments and no manifest")));
-        }
-        Err(cause) => return Err(Error::io("open", &path, &cause)),
-    };
-    let mut bytes = Vec::new();
-    read_all_into(&*file, &mut bytes).map_err(|cause| Error::io("read", &path, &cause))?;
-    match Manifest::decode(&bytes, &path, cipher) {
-        Ok(manifest) => Ok(Ok(manifest)),
+    match manifest_file::load(fs, folder, cipher) {
+        Ok(Some(manifest)) => Ok(Ok(manifest)),
+        Ok(None) => Ok(Err(Error::corrupt(&folder.join(MANIFEST), 0, "the folder has segments and no manifest"))),
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Err(error)),
         Err(error) => Err(error),
     }

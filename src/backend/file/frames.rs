@@ -10,6 +10,9 @@ use crate::codec::frame::{self, FRAME_HEADER_BYTES, FrameHeader};
 use crate::codec::segment::SEGMENT_HEADER_BYTES;
 use crate::error::{Error, Result};
 
+/// What is said of a segment that does not reach as far as it did.
+pub(super) const MISSING_FRAME: &str = "a frame that was written here is missing or changed";
+
 /// A whole, valid frame in its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placed<'b> {
@@ -75,6 +78,17 @@ impl<'f> Frames<'f> {
             *reached = placed.end();
         }
         Ok(placed)
+    }
+
+    /// Visits all frames, which have to reach up to the end.
+    ///
+    /// # Errors
+    /// `Corrupt` with `what` where they do not, `Io`, and what a visit gives.
+    pub(super) fn visit_all(mut self, what: &str, mut visit: impl FnMut(&Placed<'_>) -> Result<()>) -> Result<()> {
+        while let Some(placed) = self.next_frame(|_| true)? {
+            visit(&placed)?;
+        }
+        if self.reached < self.pieces.len() { Err(Error::corrupt(self.path, self.reached, what)) } else { Ok(()) }
     }
 
     /// Offset after the last frame that [`Self::next_frame`] has given.

@@ -26,6 +26,11 @@ impl<'f> Pieces<'f> {
         Self { file, len, buffer: Vec::new(), from: 0 }
     }
 
+    /// Bytes of the file that are looked at.
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
     /// So many bytes from an offset on; `None` where there are fewer. Takes memory only for what the file may have.
     pub(super) fn get(&mut self, at: u64, count: usize) -> io::Result<Option<&[u8]>> {
         if self.len.checked_sub(at).is_none_or(|rest| rest < count as u64) {

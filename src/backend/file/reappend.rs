@@ -82,17 +82,15 @@ fn collect(log: &Log, entry: &ManifestEntry, synced: u64, unsynced: &mut Vec<Vec
     let id = u32::try_from(entry.id).map_err(|_| Error::internal("a segment number is out of range"))?;
     let path = log.segments.path(id);
     let (salt, file) = log.segments.open(id)?;
-    let mut frames = Frames::new(&*file, &path, salt, entry.length, &log.cipher);
+    let frames = Frames::new(&*file, &path, salt, entry.length, &log.cipher);
     let mut safe = (SEGMENT_HEADER_BYTES as u64, None);
-    while let Some(placed) = frames.next_frame(|_| true)? {
+    frames.visit_all("a frame changed while it was read", |placed| {
         if placed.header.seq <= synced {
             safe = (placed.end(), Some(placed.header.seq));
         } else {
             unsynced.push(placed.bytes.to_vec());
         }
-    }
-    if frames.reached() < entry.length {
-        return Err(Error::corrupt(&path, frames.reached(), "a frame changed while it was read"));
-    }
+        Ok(())
+    })?;
     Ok(safe)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::frames::Frames;
+use super::super::frames::{Frames, MISSING_FRAME};
 use super::super::fs::{FsFile, write_all_at};
 use super::super::index::{Location, for_each_op};
 use super::super::pieces::PIECE_BYTES;
@@ -75,13 +75,13 @@ impl Copier<'_> {
         }
         let path = cask.log.segments.path(id);
         let (salt, file) = cask.log.segments.open(id)?;
-        let mut frames = Frames::new(&*file, &path, salt, entry.length, &cask.log.cipher);
+        let frames = Frames::new(&*file, &path, salt, entry.length, &cask.log.cipher);
         let mut ops = Vec::new();
         let mut unfinished = Vec::new();
-        while let Some(placed) = frames.next_frame(|_| true)? {
+        frames.visit_all(MISSING_FRAME, |placed| {
             cask.go_on_compacting()?;
             if placed.header.kind != FrameKind::Batch {
-                continue;
+                return Ok(());
             }
             ops.clear();
             let chunks = || frame::chunks(placed.bytes);
@@ -91,18 +91,15 @@ impl Copier<'_> {
                     op.pack(&mut ops);
                 }
             });
-            if !ops.is_empty() {
-                unfinished.clear();
-                if !frame::encode_batch(&mut unfinished, account, &ops, Form::of(&cask.log.cipher)) {
-                    return Err(Error::internal("malformed operations in a copy"));
-                }
-                self.push(&unfinished, placed.header.seq)?;
+            if ops.is_empty() {
+                return Ok(());
             }
-        }
-        if frames.reached() < entry.length {
-            return Err(Error::corrupt(&path, frames.reached(), "a frame that was written here is missing or changed"));
-        }
-        Ok(())
+            unfinished.clear();
+            if !frame::encode_batch(&mut unfinished, account, &ops, Form::of(&cask.log.cipher)) {
+                return Err(Error::internal("malformed operations in a copy"));
+            }
+            self.push(&unfinished, placed.header.seq)
+        })
     }
 
     fn push(&mut self, frame: &[u8], seq: u64) -> Result<()> {

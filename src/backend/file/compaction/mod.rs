@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 
 use self::choose::{Choice, cheapest, choose};
 use self::copy::{Needs, copy};
-use super::frames::Frames;
+use super::frames::{Frames, MISSING_FRAME};
 use super::index::Location;
 use super::reserve::is_full_disk;
 use super::tail::SyncPlan;
@@ -191,17 +191,15 @@ impl FileBackend {
         let id = copy.id as u32;
         let path = self.log.segments.path(id);
         let (salt, file) = self.log.segments.open(id)?;
-        let mut frames = Frames::new(&*file, &path, salt, copy.length, &self.log.cipher);
+        let frames = Frames::new(&*file, &path, salt, copy.length, &self.log.cipher);
         let mut hint = self.new_hint(copy);
-        while let Some(placed) = frames.next_frame(|_| true)? {
+        frames.visit_all(MISSING_FRAME, |placed| {
             self.index.relocate(placed.bytes, id, placed.at, from, &self.cache);
             if let Some(hint) = &mut hint {
-                hint.add(&placed);
+                hint.add(placed);
             }
-        }
-        if frames.reached() < copy.length {
-            return Err(Error::corrupt(&path, frames.reached(), "a frame that was written here is missing or changed"));
-        }
+            Ok(())
+        })?;
         if let Some(hint) = hint {
             self.write_hint(copy, hint);
         }

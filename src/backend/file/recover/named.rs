@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::frames::{Frames, Placed};
+use super::super::frames::{Frames, MISSING_FRAME, Placed};
 use crate::codec::manifest::ManifestEntry;
 use crate::codec::segment::SegmentHeader;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub(in super::super) fn walk_named(
     }
     let reached = frames.reached();
     if reached < entry.length {
-        return Err(Error::corrupt(path, reached, "a frame that was written here is missing or changed"));
+        return Err(Error::corrupt(path, reached, MISSING_FRAME));
     }
     if reached != entry.length || (!entry.is_copy && next_seq != entry.last_seq + 1) {
         return Err(Error::corrupt(path, reached, "the segment does not end where it did"));

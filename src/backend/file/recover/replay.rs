@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::frames::Frames;
+use super::super::frames::{Frames, MISSING_FRAME};
 use super::super::fs::FsFile;
 use super::super::hints;
 use super::super::index::Index;
@@ -215,7 +215,7 @@ impl<'a> Replay<'a> {
         if let Some(broken) = &self.broken
             && (broken.certain || self.last_seq < self.synced)
         {
-            return Err(Error::corrupt(&broken.path, broken.offset, "a frame that was written here is missing or changed"));
+            return Err(Error::corrupt(&broken.path, broken.offset, MISSING_FRAME));
         }
         if self.last_seq < self.synced {
             let last = self.lived.last().map(ManifestEntry::link).or(self.manifest.through);

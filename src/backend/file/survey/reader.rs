@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::frames::MISSING_FRAME;
 use super::super::fs::{Fs, read_all_into};
 use super::files::Files;
 use super::plan::Planned;
@@ -258,7 +259,7 @@ impl Reader<'_> {
         for chunk in &hole.chunks {
             self.enter(segment, *chunk, seqs.0);
         }
-        let what = "a frame that was written here is missing or changed";
+        let what = MISSING_FRAME;
         let count = seqs.1.saturating_add(1).saturating_sub(seqs.0);
         let holds_one = count == 1 || planned.is_copy;
         let holds_marks =

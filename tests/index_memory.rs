@@ -2,50 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/allocation.rs"]
+mod allocation;
 
 use baileys_cask::backend::file::index::{Index, Location, ShortSize};
 use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::frame::{self, Form};
 use baileys_cask::record::Op;
 
-/// Counts what the thread that runs a test has allocated and not freed, and the largest single allocation.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(change: isize, size: usize) {
-    let _ = HELD.try_with(|held| held.set(held.get() + change));
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize, layout.size());
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize), 0);
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize, size);
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use allocation::{HELD, LARGEST};
 
 fn held() -> isize {
     HELD.get()

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod common;
+// Not among what all tests share: it counts for the whole binary.
+#[path = "common/allocation.rs"]
+mod allocation;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,51 +16,11 @@ use baileys_cask::backend::file::fs::{Fs, OsFs};
 use baileys_cask::backend::file::verify::verify;
 use baileys_cask::backend::file::{BackupOptions, Durability, FileBackend, FileOptions};
 
+use allocation::{HELD, LARGEST, MOST};
 use common::disk::{Disk, overwrite};
 use common::drive::{BOOT, FOLDER, open, options, records, set, vanish};
 use common::loss::Chance;
 use common::model::{Changes, Records, put};
-
-/// Tells the largest allocation of the thread that runs a test, and the most that it held at once.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(change: isize, size: usize) {
-    let _ = HELD.try_with(|held| {
-        held.set(held.get() + change);
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
-    });
-    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
-}
-
-// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize, layout.size());
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize), 0);
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize, size);
-        // SAFETY: the caller keeps the contract of this very call.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The largest allocation that some work makes, and how much more it holds at its height than at its beginning.
 fn memory_of<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {

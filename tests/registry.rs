@@ -14,7 +14,7 @@ use baileys_cask::store::registry::{self, OpenRequest, Place};
 
 use common::drive::{get, records, set};
 use common::model::{put, session};
-use common::places::{at, backend, new_place, open, text};
+use common::places::{self, at, backend, new_place, open, text};
 
 #[test]
 fn handles_share_one_store_that_closes_with_the_last_of_them() {
@@ -43,14 +43,7 @@ fn handles_share_one_store_that_closes_with_the_last_of_them() {
 
 fn rounds_of_threads(place: &Place, rounds: usize) {
     const THREADS: usize = 8;
-    let request = OpenRequest {
-        place: place.clone(),
-        durability: None,
-        sync_interval: None,
-        cache_bytes: None,
-        rollback_guard: None,
-        secret: None,
-    };
+    let request = places::request(place.clone());
     for round in 0..rounds {
         let (opened, may_close) = (Barrier::new(THREADS), Barrier::new(THREADS));
         let uids: Vec<u64> = std::thread::scope(|scope| {
@@ -112,14 +105,7 @@ fn threads_that_open_and_close_without_order_never_meet_a_closed_store() {
 #[test]
 fn threads_that_attach_at_once_all_find_the_open_store() {
     let place = Place::Named("attached".into());
-    let request = OpenRequest {
-        place: place.clone(),
-        durability: None,
-        sync_interval: None,
-        cache_bytes: None,
-        rollback_guard: None,
-        secret: None,
-    };
+    let request = places::request(place.clone());
     let first = registry::open(&request).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {

@@ -1,24 +1,9 @@
 //! Seeded mutations, for runs that have to be the same each time.
 
-/// A small repeatable source of chance (splitmix64).
-#[derive(Debug, Clone)]
-pub struct Chance(pub u64);
+#[path = "../../tests/common/chance.rs"]
+mod chance;
 
-impl Chance {
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below a limit; 0 where that is 0.
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % (limit.max(1) as u64)) as usize
-    }
-}
+pub use chance::Chance;
 
 /// Numbers at which something changes.
 const EDGES: [u64; 12] = [0, 1, 7, 8, 255, 256, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x1_0000_0000, i64::MAX as u64, u64::MAX - 1, u64::MAX];

@@ -5,31 +5,10 @@
 
 use std::collections::BTreeMap;
 
+pub use super::chance::Chance;
 use super::disk::{Event, FileId, Image, overwrite};
 
 const SECTOR: usize = 512;
-
-/// A small repeatable source of chance (splitmix64).
-#[derive(Debug, Clone)]
-pub struct Chance(pub u64);
-
-impl Chance {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    pub fn flip(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
-}
 
 /// Which of the changes that were not synced survive.
 #[derive(Debug, Clone)]

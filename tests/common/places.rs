@@ -7,15 +7,13 @@ use baileys_cask::backend::Backend;
 use baileys_cask::error::{Error, Fact};
 use baileys_cask::store::registry::{self, OpenRequest, Place, StoreHandle};
 
+/// A request that leaves all options to their defaults.
+pub fn request(place: Place) -> OpenRequest {
+    OpenRequest { place, durability: None, sync_interval: None, cache_bytes: None, rollback_guard: None, secret: None }
+}
+
 pub fn at(path: &Path) -> OpenRequest {
-    OpenRequest {
-        place: Place::Folder(path.into()),
-        durability: None,
-        sync_interval: None,
-        cache_bytes: None,
-        rollback_guard: None,
-        secret: None,
-    }
+    request(Place::Folder(path.into()))
 }
 
 pub fn open(path: &Path) -> StoreHandle {

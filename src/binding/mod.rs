@@ -118,7 +118,7 @@ pub fn copy_overflow(port: u32, mut target: Uint8Array) {
 #[napi(catch_unwind)]
 pub fn open_cask(port: u32, options: String, secret: Option<&[u8]>, ticket: u32) -> i32 {
     let Some(port) = port::find(port) else { return FAILED };
-    let parsed = requests::parse_secret(secret).and_then(|secret| requests::parse_open(&options, secret));
+    let parsed = requests::parse_optional_secret(secret).and_then(|secret| requests::parse_open(&options, secret));
     let request = match parsed {
         Ok(request) => request,
         Err(error) => return port.fail(error),
@@ -389,21 +389,21 @@ pub fn watch_damage(port: u32, cask: i32, ticket: u32) -> i32 {
 /// Looks for damage in a folder, in the background. The ticket is settled with a report.
 #[napi(catch_unwind)]
 pub fn verify(port: u32, path: String, secret: Option<&[u8]>, ticket: u32) -> i32 {
-    run(port, |port| upkeep::verify(port, path, requests::parse_secret(secret)?, ticket))
+    run(port, |port| upkeep::verify(port, path, requests::parse_optional_secret(secret)?, ticket))
 }
 
 /// Writes what is intact in a folder to a new one, in the background. The ticket is settled with a report. `doubtful` is `omit`,
 /// `omit-ratchets` or `keep`.
 #[napi(catch_unwind)]
 pub fn repair(port: u32, path: String, target: String, doubtful: String, secret: Option<&[u8]>, ticket: u32) -> i32 {
-    run(port, |port| upkeep::repair(port, path, target, &doubtful, requests::parse_secret(secret)?, ticket))
+    run(port, |port| upkeep::repair(port, path, target, &doubtful, requests::parse_optional_secret(secret)?, ticket))
 }
 
 /// Writes all records of a cask to a new one under another secret or none, in the background. The ticket is settled with a report.
 #[napi(catch_unwind)]
 pub fn rewrite(port: u32, path: String, target: String, secret: Option<&[u8]>, new_secret: Option<&[u8]>, ticket: u32) -> i32 {
     run(port, |port| {
-        let (secret, new_secret) = (requests::parse_secret(secret)?, requests::parse_secret(new_secret)?);
+        let (secret, new_secret) = (requests::parse_optional_secret(secret)?, requests::parse_optional_secret(new_secret)?);
         upkeep::rewrite(port, path, target, secret, new_secret, ticket)
     })
 }
@@ -411,11 +411,7 @@ pub fn rewrite(port: u32, path: String, target: String, secret: Option<&[u8]>, n
 /// Gives a sealed cask another secret, in the background. The ticket is settled with a report.
 #[napi(catch_unwind)]
 pub fn change_key(port: u32, path: String, secret: &[u8], new_secret: &[u8], ticket: u32) -> i32 {
-    run(port, |port| {
-        let (secret, new_secret) = (requests::parse_secret(Some(secret))?, requests::parse_secret(Some(new_secret))?);
-        let (Some(secret), Some(new_secret)) = (secret, new_secret) else { return Err(Error::internal("a secret is missing")) };
-        upkeep::change_key(port, path, secret, new_secret, ticket)
-    })
+    run(port, |port| upkeep::change_key(port, path, requests::parse_secret(secret)?, requests::parse_secret(new_secret)?, ticket))
 }
 
 /// Asks the work behind a ticket to stop.

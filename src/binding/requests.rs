@@ -44,13 +44,17 @@ pub(super) fn parse_open(text: &str, secret: Option<Secret>) -> Result<OpenReque
 }
 
 /// Takes over a key or a passphrase, whose bytes JavaScript wipes when the call has returned.
-pub(super) fn parse_secret(bytes: Option<&[u8]>) -> Result<Option<Secret>> {
+pub(super) fn parse_secret(bytes: &[u8]) -> Result<Secret> {
     match bytes {
-        None => Ok(None),
-        Some([0, key @ ..]) => Secret::key(key).map(Some),
-        Some([1, words @ ..]) => Secret::passphrase(Zeroizing::new(words.to_vec())).map(Some),
-        Some(_) => Err(Error::internal("a malformed secret")),
+        [0, key @ ..] => Secret::key(key),
+        [1, words @ ..] => Secret::passphrase(Zeroizing::new(words.to_vec())),
+        _ => Err(Error::internal("a malformed secret")),
     }
+}
+
+/// The same for a cask that may be plain.
+pub(super) fn parse_optional_secret(bytes: Option<&[u8]>) -> Result<Option<Secret>> {
+    bytes.map(parse_secret).transpose()
 }
 
 fn take_key<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -1,14 +1,14 @@
 // Every command in a real terminal: tables that fit, progress, colours, prompts, Ctrl-C.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { importMultiFile, openCask } from 'baileys-cask'
 import { authFolder, ONE_OF_EACH, put } from './helpers/auth-folders.mjs'
 import { cli, standstill } from './helpers/cli.mjs'
 import { newPath, tempFolder } from './helpers/folders.mjs'
 import { inTerminal, NO_TERMINAL, TERMINALS } from './helpers/terminal.mjs'
-import { fill, session } from './helpers/upkeep.mjs'
+import { damageRecord, fill, session } from './helpers/upkeep.mjs'
 
 const LONG = '15550100002-1500000000@g.us::15550100002::3-and-so-on-until-no-terminal-has-the-room-for-it'
 const WIDE = '\u65e5\u672c\u8a9e\u306e\u30a2\u30ab\u30a6\u30f3\u30c8\u540d\u65e5\u672c\u8a9e\u306e\u30a2\u30ab\u30a6\u30f3\u30c8\u540d'
@@ -23,13 +23,6 @@ async function cask(t) {
   await cask.account(WIDE).keys.set({ session: { [LONG]: session(1), [WIDE.repeat(3)]: session(2), short: session(3) } })
   await cask.close()
   return path
-}
-
-function damage(path, id) {
-  const file = join(path, readdirSync(path).find(name => name.endsWith('.seg')))
-  const bytes = readFileSync(file)
-  bytes[bytes.indexOf(id) + 10] ^= 0x40
-  writeFileSync(file, bytes)
 }
 
 if (NO_TERMINAL) test('the command line in a terminal', { skip: NO_TERMINAL }, () => {})
@@ -52,7 +45,7 @@ for (const kind of TERMINALS) describe(`in ${kind}`, { timeout: 300_000 }, () =>
     await fill(other)
     await other.account('a').keys.set({ session: { doubt: session(5) } })
     await other.close()
-    damage(damaged, 'doubt')
+    damageRecord(damaged, 'doubt')
     const folder = await authFolder(t, ONE_OF_EACH)
     const torn = await authFolder(t)
     put(torn, 'session-a.0.json', '{')

@@ -1,7 +1,7 @@
 // Every command without a terminal: what it does, what it prints, its exit code, its JSON document.
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { importMultiFile, openCask, verifyCask } from 'baileys-cask'
 import { authFolder, ONE_OF_EACH, put, textsIn } from './helpers/auth-folders.mjs'
@@ -10,7 +10,7 @@ import { BIN, cli, environment } from './helpers/cli.mjs'
 import { imageOf, newPath, tempFolder } from './helpers/folders.mjs'
 import { runProgram } from './helpers/script.mjs'
 import { runOnSmallDisk } from './helpers/small-disk.mjs'
-import { fill, session } from './helpers/upkeep.mjs'
+import { damageRecord, fill, session } from './helpers/upkeep.mjs'
 
 const RECORDS = { 'pre-key': 1, session: 2, 'sender-key': 2, 'sender-key-memory': 3, 'app-state-sync-key': 1, 'app-state-sync-version': 2, 'lid-mapping': 2, 'device-list': 1, tctoken: 3, 'identity-key': 1 }
 
@@ -31,14 +31,6 @@ async function filled(t, more = async () => {}) {
   await more(cask)
   await cask.close()
   return path
-}
-
-/** Changes one byte of the record with this id. */
-function damage(path, id) {
-  const file = join(path, readdirSync(path).find(name => name.endsWith('.seg')))
-  const bytes = readFileSync(file)
-  bytes[bytes.indexOf(id) + 10] ^= 0x40
-  writeFileSync(file, bytes)
 }
 
 /** Demands how a command ends, and that it says nothing that a terminal would obey. */
@@ -284,7 +276,7 @@ describe('verify and repair', () => {
       await cask.account('a').keys.set({ session: { doubt: session(5) } })
       await cask.account('b').keys.set({ session: { after: session(6) } })
     })
-    damage(path, 'doubt')
+    damageRecord(path, 'doubt')
     const ended = await cli(['verify', path])
     assertEnded(ended, 3)
     assert.match(ended.stdout, /^Damaged: .*: 1 damage in /)

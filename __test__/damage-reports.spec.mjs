@@ -2,13 +2,14 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from './helpers/casks.mjs'
 import { newPath } from './helpers/folders.mjs'
 import { until, within } from './helpers/gate.mjs'
 import { keepingLogger } from './helpers/reports.mjs'
 import { runScript } from './helpers/script.mjs'
+import { damage } from './helpers/upkeep.mjs'
 
 /** A cask of this size ends its segments here. */
 const SEGMENT_BYTES = 4 << 20
@@ -23,13 +24,11 @@ async function fillSegment(keys, round) {
 }
 
 /** Changes one byte in the middle of the first segment: of a value that nobody reads. */
-function damage(folder) {
+function damageFirst(folder) {
   const [name] = readdirSync(folder).filter(name => name.endsWith('.seg')).sort()
   const path = join(folder, name)
-  const bytes = readFileSync(path)
-  const at = bytes.length >> 1
-  bytes[at] ^= 0x40
-  writeFileSync(path, bytes)
+  const at = statSync(path).size >> 1
+  damage(path, at)
   return { path, at }
 }
 
@@ -41,7 +40,7 @@ async function damaged(t, options) {
   const { keys } = cask.account()
   await keys.set({ session: { stays: valueOf(-1, 0) } })
   await fillSegment(keys, 0)
-  const place = damage(path)
+  const place = damageFirst(path)
   const errors = () => told.filter(({ level }) => level === 'error')
   // It is looked at when a segment has ended, and how long one becomes depends on what was needed then.
   const tidy = () => until('the report', async () => {

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { changeEncryptionKey, openCask, repairCask, rewriteCask, useCaskAuthState, verifyCask } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
 import { copyFolder, imageOf, logOf, newPath, tempFolder } from './helpers/folders.mjs'
-import { contentsOf, fill } from './helpers/upkeep.mjs'
+import { contentsOf, damage, fill } from './helpers/upkeep.mjs'
 
 const KEY = Buffer.alloc(32, 7)
 const PASSPHRASE = 'correct horse battery staple'
@@ -223,10 +223,7 @@ test('a damaged cask is not rewritten, and a target where something is is refuse
   const target = tempFolder(t)
   writeFileSync(join(target, 'x'), 'x')
   await assert.rejects(rewriteCask(path, target, { encryptionKey: KEY }), { code: 'ERR_CASK_INVALID_ARGUMENT', argument: 'target' })
-  const segment = readdirSync(path).find(name => name.endsWith('.seg'))
-  const bytes = readFileSync(join(path, segment))
-  bytes[400] ^= 1
-  writeFileSync(join(path, segment), bytes)
+  damage(join(path, readdirSync(path).find(name => name.endsWith('.seg'))), 400)
   await assert.rejects(rewriteCask(path, `${path}-2`, { encryptionKey: KEY }), { code: 'ERR_CASK_CORRUPT' })
   assert.equal(existsSync(`${path}-2`), false)
 })

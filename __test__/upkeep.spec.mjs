@@ -6,16 +6,9 @@ import { join } from 'node:path'
 import { openCask, repairCask, verifyCask } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
 import { copyFolder, imageOf, logOf, newPath, tempFolder } from './helpers/folders.mjs'
-import { contentsOf, fill, rejectsWith, session } from './helpers/upkeep.mjs'
+import { contentsOf, damage, fill, rejectsWith, session } from './helpers/upkeep.mjs'
 
 const segmentsOf = folder => readdirSync(folder).filter(name => name.endsWith('.seg')).sort()
-
-/** Changes one byte of a file. */
-function damage(path, at) {
-  const bytes = readFileSync(path)
-  bytes[at] ^= 0x40
-  writeFileSync(path, bytes)
-}
 
 test('a backup is a cask with what was there, and the cask goes on', async t => {
   const folder = tempFolder(t)

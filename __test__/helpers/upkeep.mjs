@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** A session of some size. */
 export const session = n => ({ version: 'v1', n, filler: String(n).repeat(200) })
@@ -21,6 +23,19 @@ export async function contentsOf(cask) {
     for await (const [id, value] of account.keys.list('session')) (contents[name].session ??= {})[id] = value
   }
   return contents
+}
+
+/** Changes one byte of a file. */
+export function damage(path, at) {
+  const bytes = readFileSync(path)
+  bytes[at] ^= 0x40
+  writeFileSync(path, bytes)
+}
+
+/** Changes one byte of the record with this id, which lies in the first segment. */
+export function damageRecord(folder, id) {
+  const file = join(folder, readdirSync(folder).find(name => name.endsWith('.seg')))
+  damage(file, readFileSync(file).indexOf(id) + 10)
 }
 
 /** Demands that a call is refused as a mistake in an argument. */

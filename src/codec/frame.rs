@@ -252,7 +252,7 @@ fn pad(out: &mut Vec<u8>, start: usize) {
     out.resize(target, 0);
 }
 
-/// The chunks of a frame: where each begins, and its shape.
+/// The chunks of a frame: where each begins, and its shape. All of a chunk lies in the frame.
 fn shapes(frame: &[u8]) -> impl Iterator<Item = (usize, Shape)> {
     let payload_end = FRAME_HEADER_BYTES + read_u32(frame, 0).unwrap_or(0) as usize;
     let mut next = FRAME_HEADER_BYTES;
@@ -260,7 +260,7 @@ fn shapes(frame: &[u8]) -> impl Iterator<Item = (usize, Shape)> {
         let at = next;
         let shape = Shape::read(frame.get(at..payload_end)?)?;
         next = at.saturating_add(shape.len());
-        Some((at, shape))
+        (next <= payload_end).then_some((at, shape))
     })
 }
 
@@ -517,6 +517,21 @@ mod tests {
             unfinish(&mut frame);
             finish(&mut frame, LAST_COUNT, LAST_COUNT, &SALT, 4096, &cipher);
             assert!(is_valid(&frame, &SALT, 4096, &cipher), "the highest numbers there are");
+        }
+    }
+
+    #[test]
+    fn a_chunk_whose_last_bytes_are_not_in_the_frame_is_none() {
+        for (form, after) in [(Form::Plain, 8), (Form::Sealed, 24)] {
+            let mut frame = Vec::new();
+            assert!(encode_batch(&mut frame, "default", &[3], form));
+            assert_eq!(chunks(&frame).count(), 1);
+            // What of a chunk comes before its body, and the body, are there.
+            let payload = read_u32(&frame, 0).unwrap();
+            for missing in 1..=after {
+                put(&mut frame, 0, &(payload - missing).to_le_bytes());
+                assert_eq!(chunks(&frame).count(), 0, "{form:?}, {missing} bytes are missing");
+            }
         }
     }
 

@@ -157,6 +157,9 @@ export declare function setFrom(port: number, account: number, transaction: numb
 /** Replaces the scratch buffer by a larger one. */
 export declare function setScratch(port: number, scratch: Uint8Array): void
 
+/** What a cask holds and has done, of each account too with `each`: numbers and names, to be taken with `copyOverflow`. */
+export declare function stats(port: number, cask: number, each: boolean): number
+
 /**
  * Takes settled tickets: writes `u32` ticket, `u32` 1 for success or 0 for failure each to the scratch buffer, and gives
  * their count. Call it again until it gives 0.

@@ -872,6 +872,7 @@ module.exports.saveCreds = nativeBinding.saveCreds
 module.exports.saveCredsFrom = nativeBinding.saveCredsFrom
 module.exports.setFrom = nativeBinding.setFrom
 module.exports.setScratch = nativeBinding.setScratch
+module.exports.stats = nativeBinding.stats
 module.exports.takeSettled = nativeBinding.takeSettled
 module.exports.ticketAnswer = nativeBinding.ticketAnswer
 module.exports.ticketError = nativeBinding.ticketError

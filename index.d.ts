@@ -506,6 +506,114 @@ export interface RepairReport {
   tornFrames: number
 }
 
+// ---- watching -------------------------------------------------------------------------------------------
+/** How often values of each size were seen. */
+export interface Histogram {
+  /** How many values there were. */
+  count: number
+  /** Their sum; in milliseconds where they are times. */
+  sum: number
+  /** Upper bounds, ascending, the last one `Infinity`; in milliseconds where values are times. Frozen. */
+  bounds: readonly number[]
+  /** How many values there were up to each bound and above the one before. */
+  counts: readonly number[]
+}
+
+/** Records of one family. */
+export interface FamilyStats {
+  records: number
+  /** Bytes that they take in the log; of a cask in memory, those of their ids and encoded values. */
+  bytes: number
+}
+
+/** What an account holds, and what it has done since its cask was opened in this process, by all handles in all threads. */
+export interface AccountStats {
+  /** Its records; creds are not counted. */
+  records: number
+  /** Bytes that they and the creds take. */
+  bytes: number
+  /** Its creds: one record, or none. */
+  creds: FamilyStats
+  /** Records by family; families without records are left out. */
+  families: { [family: string]: FamilyStats }
+  /** Records that were read: found in memory, read from the log, not there. Not those that a transaction has written itself. */
+  reads: { cached: number; log: number; absent: number }
+  /** Time from handing a batch over until it was acknowledged: sets, commits, saved creds. Without waits for locks, and without those that failed. */
+  commits: Histogram
+  /** Batches that failed. */
+  failedCommits: number
+  /** Records that a batch wrote or removed. */
+  batchRecords: Histogram
+  /** Bytes of batches. */
+  writtenBytes: number
+  /** Transactions that have ended, those inside of others included. */
+  transactions: { committed: number; rolledBack: number }
+  /** How long those waited that had to wait for locks, whatever came of it. */
+  lockWaits: Histogram
+  /** Waits that would never have ended: `ERR_CASK_DEADLOCK`. */
+  deadlocks: number
+  /** Waits that were longer than `lockTimeoutMs`. */
+  lockTimeouts: number
+  /** Transactions that were ended by `transactionTimeoutMs` or their `timeoutMs`. */
+  transactionTimeouts: number
+  /** Transactions that were ended by their signal. */
+  aborted: number
+}
+
+/** What a log has and has done since it was opened. */
+export interface LogStats {
+  /** Files that the log consists of, and their bytes. What is preallocated is not counted. */
+  segments: number
+  bytes: number
+  /** Bytes that records take; compaction gives the rest back when it is worth it. */
+  liveBytes: number
+  /** Batches that wait to be written. */
+  queuedBatches: number
+  /** Bytes that were appended, compaction not counted. */
+  appendedBytes: number
+  compactions: number
+  /** Bytes of the segments that compaction has replaced, and of those that have taken their places. */
+  compactedBytes: number
+  copiedBytes: number
+  /** Whether a sync has failed: then nothing is written any more until the cask is opened again. */
+  poisoned: boolean
+  /** How long syncs took. */
+  syncs: Histogram
+  /** How long it took to read a value that was not in memory. */
+  reads: Histogram
+  /** How many batches that had to wait were written together; others are written one by one by the call itself. */
+  groups: Histogram
+}
+
+/** What a cask holds and has done: all accounts together, those that were dropped since it was opened included. */
+export interface CaskStats extends AccountStats {
+  /** Each account that holds something or was used. What it has done begins at 0 again when it is dropped. */
+  accounts: { [name: string]: AccountStats }
+  /** Transactions that have not ended. */
+  openTransactions: number
+  /** Locks that are held or waited for; see `locks()`. */
+  locks: number
+  /** Calls that wait for locks. */
+  lockWaiters: number
+  /** Bytes of memory that the index of records takes; 0 in memory, where records are their own index. */
+  indexBytes: number
+  /** The cache of values: that of the process where casks share one, and nothing in memory. */
+  cache: { bytes: number; capacityBytes: number; isShared: boolean }
+  /** `undefined` in memory. */
+  log: LogStats | undefined
+}
+
+export interface StatsOptions {
+  /** Whether each account is told of too. @default true */
+  accounts?: boolean
+}
+
+export interface MetricsOptions extends StatsOptions {
+  /** Labels of every series, such as the name of the cask where a process has several. */
+  labels?: { [name: string]: string }
+}
+
+// ---- casks ------------------------------------------------------------------------------------------------
 /** One open store. */
 export interface Cask {
   /** Folder of the cask, absolute; `undefined` in memory. */
@@ -518,6 +626,16 @@ export interface Cask {
   accounts(): Promise<string[]>
   /** Every lock that is held or waited for, of all accounts, by all threads; empty where nothing is. */
   locks(): LockInfo[]
+  /**
+   * What the cask holds and has done since it was opened in this process, by all handles in all threads. It reads counters and no records, in
+   * some 2 milliseconds with 1,000 accounts.
+   */
+  stats(options?: StatsOptions): CaskStats
+  /**
+   * The same as text for Prometheus, in seconds and bytes; of each account without histograms. Serve it as
+   * `text/plain; version=0.0.4`.
+   */
+  metrics(options?: MetricsOptions): string
   /** Resolves when everything acknowledged before is safe from a loss of power. */
   flush(): Promise<void>
   /**

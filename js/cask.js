@@ -5,9 +5,11 @@ const { AccountState, makeAccount } = require('./account.js')
 const { current, shared } = require('./context.js')
 const { reportDamage } = require('./damage.js')
 const { CaskError, wrongType } = require('./errors.js')
+const { metrics } = require('./metrics.js')
 const { Running } = require('./running.js')
 const { closedError } = require('./record-access.js')
 const { wordsOf } = require('./stacks.js')
+const { stats } = require('./stats.js')
 const { backup, compact } = require('./upkeep.js')
 const { live, lookEvery } = require('./watch.js')
 
@@ -262,6 +264,14 @@ function makeCask(opened, hooks, options) {
     locks: () => {
       state.check()
       return state.locks()
+    },
+    stats: (/** @type {any} */ options) => {
+      state.check()
+      return stats(state, options)
+    },
+    metrics: (/** @type {any} */ options) => {
+      state.check()
+      return metrics((each) => stats(state, each), options)
     },
     close,
     [ASYNC_DISPOSE]: close

@@ -1,6 +1,6 @@
 //! The core of `baileys-cask`: where a WhatsApp gateway built on Baileys keeps its Signal keys.
 //!
-//! Dependencies point one way: `binding -> store -> {lock, backend} -> codec -> {record, error}`. Only `binding` knows
+//! Dependencies point one way: `binding -> store -> {lock, backend} -> codec -> {record, error, stats}`. Only `binding` knows
 //! Node.js; without the `node` feature the crate builds and tests without it. Nothing here knows what a value means:
 //! values are opaque bytes, encoded and decoded in JavaScript.
 //!
@@ -22,6 +22,8 @@ pub mod lock;
 pub mod record;
 #[forbid(unsafe_code)]
 pub mod secret;
+#[forbid(unsafe_code)]
+pub mod stats;
 #[forbid(unsafe_code)]
 pub mod store;
 

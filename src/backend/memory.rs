@@ -6,16 +6,65 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 
-use super::{Applied, Backend, Batch, Completion, ValueSink};
+use super::{AccountFacts, Applied, Backend, Batch, Completion, Facts, Families, ReadCounts, ValueSink};
 use crate::error::{Error, Result};
 use crate::record::{CREDS_KEY, Op, OpReader};
 
 type Records = HashMap<Box<[u8]>, Box<[u8]>>;
 
+/// Records, and how many there are of each family.
+#[derive(Debug, Default)]
+struct Contents {
+    records: Records,
+    families: Families,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    contents: RwLock<Contents>,
+    reads: ReadCounts,
+}
+
+/// Bytes of a record.
+const fn size(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+impl Contents {
+    fn apply(&mut self, op: Op<'_>) {
+        let Self { records, families } = self;
+        match op {
+            Op::Put { key, value } => match records.get_mut(key) {
+                Some(slot) => {
+                    families.resized(key, size(key, slot), size(key, value));
+                    *slot = value.into();
+                }
+                None => {
+                    families.added(key, size(key, value));
+                    records.insert(key.into(), value.into());
+                }
+            },
+            Op::Delete { key } => {
+                if let Some(value) = records.remove(key) {
+                    families.removed(key, size(key, &value));
+                }
+            }
+            Op::Clear => {
+                let creds = records.remove(CREDS_KEY);
+                *self = Self::default();
+                if let Some(value) = &creds {
+                    self.apply(Op::Put { key: CREDS_KEY, value });
+                }
+            }
+            Op::Drop => *self = Self::default(),
+        }
+    }
+}
+
 /// A backend that lives as long as its process.
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
-    accounts: DashMap<Box<str>, Arc<RwLock<Records>>>,
+    accounts: DashMap<Box<str>, Arc<Account>>,
     closed: AtomicBool,
 }
 
@@ -24,7 +73,7 @@ impl MemoryBackend {
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(()) }
     }
 
-    fn records(&self, account: &str) -> Option<Arc<RwLock<Records>>> {
+    fn account(&self, account: &str) -> Option<Arc<Account>> {
         self.accounts.get(account).map(|entry| Arc::clone(entry.value()))
     }
 
@@ -34,29 +83,11 @@ impl MemoryBackend {
         if let Some(Err(error)) = OpReader::new(batch.ops).find(Result::is_err) {
             return Err(error);
         }
-        let records = self
-            .records(batch.account)
+        let account = self
+            .account(batch.account)
             .unwrap_or_else(|| Arc::clone(self.accounts.entry(batch.account.into()).or_default().value()));
-        let mut records = records.write().unwrap_or_else(PoisonError::into_inner);
-        for op in OpReader::new(batch.ops).flatten() {
-            match op {
-                Op::Put { key, value } => {
-                    if let Some(slot) = records.get_mut(key) {
-                        *slot = value.into();
-                    } else {
-                        records.insert(key.into(), value.into());
-                    }
-                }
-                Op::Delete { key } => {
-                    records.remove(key);
-                }
-                Op::Clear => {
-                    let creds = records.remove(CREDS_KEY);
-                    *records = creds.map(|creds| (CREDS_KEY.into(), creds)).into_iter().collect();
-                }
-                Op::Drop => *records = Records::new(),
-            }
-        }
+        let mut contents = account.contents.write().unwrap_or_else(PoisonError::into_inner);
+        OpReader::new(batch.ops).flatten().for_each(|op| contents.apply(op));
         Ok(())
     }
 }
@@ -64,12 +95,16 @@ impl MemoryBackend {
 impl Backend for MemoryBackend {
     fn get(&self, account: &str, keys: &[&[u8]], sink: ValueSink<'_>) -> Result<()> {
         self.check_open()?;
-        let Some(records) = self.records(account) else {
+        let Some(account) = self.account(account) else {
             keys.iter().for_each(|_| sink(None));
             return Ok(());
         };
-        let records = records.read().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().for_each(|key| sink(records.get(*key).map(|value| &**value)));
+        let contents = account.contents.read().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            let value = contents.records.get(*key);
+            if value.is_some() { &account.reads.cached } else { &account.reads.absent }.count();
+            sink(value.map(|value| &**value));
+        }
         Ok(())
     }
 
@@ -83,9 +118,9 @@ impl Backend for MemoryBackend {
 
     fn keys(&self, account: &str, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.check_open()?;
-        if let Some(records) = self.records(account) {
-            let records = records.read().unwrap_or_else(PoisonError::into_inner);
-            records.keys().filter(|key| key.starts_with(prefix)).for_each(|key| sink(key));
+        if let Some(account) = self.account(account) {
+            let contents = account.contents.read().unwrap_or_else(PoisonError::into_inner);
+            contents.records.keys().filter(|key| key.starts_with(prefix)).for_each(|key| sink(key));
         }
         Ok(())
     }
@@ -95,11 +130,23 @@ impl Backend for MemoryBackend {
         let mut names: Vec<String> = self
             .accounts
             .iter()
-            .filter(|entry| !entry.value().read().unwrap_or_else(PoisonError::into_inner).is_empty())
+            .filter(|entry| !entry.value().contents.read().unwrap_or_else(PoisonError::into_inner).records.is_empty())
             .map(|entry| entry.key().to_string())
             .collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    fn visit_accounts(&self, sink: &mut dyn FnMut(AccountFacts<'_>)) {
+        for entry in &self.accounts {
+            let account = entry.value();
+            let contents = account.contents.read().unwrap_or_else(PoisonError::into_inner);
+            sink(AccountFacts { name: entry.key(), families: &contents.families, reads: &account.reads });
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::default()
     }
 
     fn flush(&self, completion: Completion) {

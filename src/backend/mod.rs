@@ -1,9 +1,14 @@
 //! Where records live: a small trait, its in-memory form and the file log.
 
+mod facts;
+mod families;
 pub mod file;
 pub mod memory;
 
 use crate::error::Result;
+
+pub use self::facts::{AccountFacts, Facts, LogFacts, ReadCounts};
+pub use self::families::{Count, Families};
 
 /// Called once with the outcome of a batch or a flush, on whatever thread it ended.
 pub type Completion = Box<dyn FnOnce(Result<()>) + Send>;
@@ -70,6 +75,13 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Closed`, `Detached`.
     fn accounts(&self) -> Result<Vec<String>>;
+
+    /// What there is of each account that has had a record since the cask was opened. `sink` must be quick: an account may be locked
+    /// meanwhile.
+    fn visit_accounts(&self, sink: &mut dyn FnMut(AccountFacts<'_>));
+
+    /// What it tells about itself.
+    fn facts(&self) -> Facts;
 
     /// Calls `completion` once everything acknowledged before is safe from a loss of power.
     fn flush(&self, completion: Completion);

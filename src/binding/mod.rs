@@ -16,6 +16,7 @@ mod inbox;
 mod inspect;
 mod port;
 mod requests;
+mod stats;
 mod upkeep;
 
 use std::rc::Rc;
@@ -182,6 +183,15 @@ pub fn accounts(port: u32, cask: i32) -> Option<String> {
             None
         }
     }
+}
+
+/// What a cask holds and has done, of each account too with `each`: numbers and names, to be taken with `copyOverflow`.
+#[napi(catch_unwind)]
+pub fn stats(port: u32, cask: i32, each: bool) -> i32 {
+    run(port, |port| {
+        port.leave_answer(stats::pack(&*port.store(cask)?, each));
+        Ok(DONE)
+    })
 }
 
 /// Settles the ticket when everything acknowledged before is safe from a loss of power.

@@ -221,6 +221,11 @@ impl Port {
         answer.map(|bytes| self.overflow.replace(bytes)).is_some()
     }
 
+    /// Leaves an answer where the next overflow is taken from.
+    pub(super) fn leave_answer(&self, answer: Vec<u8>) {
+        self.overflow.replace(answer);
+    }
+
     pub(super) fn overflow_length(&self) -> u32 {
         self.overflow.borrow().len() as u32
     }

@@ -230,6 +230,11 @@ impl<K: LockKey, S: Section<Table<K>>> LockManager<K, S> {
         self.if_free(keys, || ()).is_some()
     }
 
+    /// How many locks are held or waited for, and how many waits there are.
+    pub fn counts(&self) -> (usize, usize) {
+        self.table.enter(|table| (table.entries.len(), table.waits.len()))
+    }
+
     /// Does some work that no lock stands against, without creating locks: check and work are one step.
     ///
     /// Gives `None`, and has not done the work, where anything that overlaps these keys is held or waited for. Where no lock exists

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use super::Activity;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Tells an account from every other one, one of the same name that was dropped included.
@@ -42,6 +43,7 @@ pub struct Account {
     dropped: AtomicBool,
     /// Held for reading while a batch is handed to the backend, so that none follows a drop in the log.
     entrance: RwLock<()>,
+    activity: Activity,
 }
 
 /// Keeps the account from being dropped while a batch is handed over.
@@ -53,7 +55,7 @@ impl Account {
     /// An account that was not dropped.
     #[must_use]
     pub fn new(name: Arc<str>) -> Self {
-        Self { id: AccountId::new(name), dropped: AtomicBool::new(false), entrance: RwLock::new(()) }
+        Self { id: AccountId::new(name), dropped: AtomicBool::new(false), entrance: RwLock::new(()), activity: Activity::default() }
     }
 
     /// What tells it from others.
@@ -66,6 +68,12 @@ impl Account {
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
         self.id.name()
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub const fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Refuses the handles of a dropped account; keeps it from being dropped as long as the result lives.

@@ -1,18 +1,20 @@
 //! Casks and accounts: what is open in this process, and what callers may do with it.
 
 mod account;
+mod activity;
 mod inspect;
 mod live;
 mod lock_name;
 mod naming;
 mod plain;
 pub mod registry;
+mod stats;
 mod transaction;
 pub mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
@@ -23,10 +25,12 @@ use crate::lock::LockManager;
 use crate::record::{MAX_ACCOUNT_BYTES, Op, check_key};
 
 pub use self::account::{Account, AccountId};
+pub use self::activity::{Activity, ActivitySnapshot};
 pub use self::inspect::{LockInfo, Party};
 pub use self::live::Live;
 pub use self::lock_name::{LockKind, LockName, ReadLocks};
 pub use self::plain::Accepted;
+pub use self::stats::{AccountStats, Totals};
 pub use self::transaction::{Begun, Granted, Settings, Start, Transaction};
 
 /// One open cask: its records, its accounts and its locks. Shared by all handles, in all threads.
@@ -38,6 +42,8 @@ pub struct Store {
     accounts: DashMap<Arc<str>, Arc<Account>>,
     locks: LockManager<LockName>,
     live: Live,
+    /// What accounts have done that were dropped. Held while counts go there, so that who sums up meets them in one place.
+    dropped: Mutex<Activity>,
 }
 
 /// A number that JavaScript holds exactly, with room to count on.
@@ -63,6 +69,7 @@ impl Store {
             accounts: DashMap::with_shard_amount(ACCOUNT_TABLE_SHARDS),
             locks: LockManager::default(),
             live: Live::default(),
+            dropped: Mutex::default(),
         }
     }
 
@@ -182,7 +189,11 @@ impl Store {
         }
         // Only now may a new handle write: before, the drop would have followed it in the log. A drop that has failed by now
         // has taken its mark back.
-        self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account) && current.check().is_err());
+        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account) && current.check().is_err()).is_some() {
+            dropped.take_over(account.activity());
+        }
+        drop(dropped);
         applied
     }
 }

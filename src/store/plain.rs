@@ -1,7 +1,9 @@
 //! Batches outside of transactions. They take part as short transactions of their own: all their locks together or none.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::activity::Commit;
 use super::lock_name::LockName;
 use super::transaction::expired;
 use super::{Account, Store};
@@ -48,12 +50,14 @@ impl Store {
         }
         let (owner, acquired) = self.locks.acquire_all(domain, names_of(account, ops), limits, |owner| {
             let (store, account, ops, done) = (Arc::clone(self), Arc::clone(account), ops.to_vec(), completion());
+            let began = Instant::now();
             Box::new(move |outcome| {
+                account.activity().waited(began.elapsed());
                 flat::run(move || match outcome {
                     Ok(()) => complete(|completion| apply_then_end(&store, owner, &account, &ops, completion), done),
                     Err(refusal) => {
                         store.locks.end(owner, Ending::Release);
-                        done(Err(refused(&refusal)));
+                        done(Err(refused(&account, &refusal)));
                     }
                 });
             })
@@ -63,7 +67,7 @@ impl Store {
             Acquired::Later(_) => Accepted::Waits,
             Acquired::Refused(refusal) => {
                 self.locks.end(owner, Ending::Release);
-                Accepted::Now(Err(refused(&refusal)))
+                Accepted::Now(Err(refused(account, &refusal)))
             }
         }
     }
@@ -76,7 +80,12 @@ impl Store {
         }
         let names = OpReader::new(ops).flatten().map(|op| LockName::of(account.id(), op));
         let batch = Batch { account: account.name(), ops, fence: 0 };
-        Ok(self.locks.if_free(names, || self.backend.apply_at_once(batch)).flatten())
+        let commit = Commit::of(ops);
+        let applied = self.locks.if_free(names, || self.backend.apply_at_once(batch)).flatten();
+        if let Some(outcome) = &applied {
+            account.activity().ended(commit, outcome);
+        }
+        Ok(applied)
     }
 }
 
@@ -85,9 +94,9 @@ fn names_of(account: &Account, ops: &[u8]) -> Vec<LockName> {
     OpReader::new(ops).flatten().map(|op| LockName::of(account.id(), op)).collect()
 }
 
-fn refused(refusal: &Refusal<LockName>) -> Error {
+fn refused(account: &Account, refusal: &Refusal<LockName>) -> Error {
     match refusal {
-        Refusal::Expired { key, waited } => expired(key, *waited),
+        Refusal::Expired { key, waited } => expired(account, key, *waited),
         // Its thread is going away: nobody hears this. It is no deadlock's victim and is inside of nothing.
         _ => Error::closed(),
     }
@@ -97,14 +106,16 @@ fn refused(refusal: &Refusal<LockName>) -> Error {
 pub(super) fn apply_then_end(
     store: &Arc<Store>,
     owner: OwnerId,
-    account: &Account,
+    account: &Arc<Account>,
     ops: &[u8],
     completion: &mut dyn FnMut() -> Completion,
 ) -> Applied {
+    let commit = Commit::of(ops);
     let applied = match account.enter() {
         Ok(_entered) => store.backend.apply(Batch { account: account.name(), ops, fence: 0 }, &mut || {
-            let (store, done) = (Arc::clone(store), completion());
+            let (store, account, done) = (Arc::clone(store), Arc::clone(account), completion());
             Box::new(move |outcome| {
+                account.activity().ended(commit, &outcome);
                 store.locks.end(owner, Ending::Release);
                 // After the locks of all that were written with it: who is told first begins the next group too early.
                 flat::run(move || done(outcome));
@@ -112,7 +123,8 @@ pub(super) fn apply_then_end(
         }),
         Err(error) => Applied::Now(Err(error)),
     };
-    if matches!(applied, Applied::Now(_)) {
+    if let Applied::Now(outcome) = &applied {
+        account.activity().ended(commit, outcome);
         store.locks.end(owner, Ending::Release);
     }
     applied

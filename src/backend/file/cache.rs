@@ -126,6 +126,18 @@ impl ValueCache {
         self.own.as_ref().unwrap_or_else(|| shared())
     }
 
+    /// Bytes in the cache that the cask uses, and how many it may have.
+    #[must_use]
+    pub fn room(&self) -> (u64, u64) {
+        if self.enabled { (self.values().weight(), self.values().capacity()) } else { (0, 0) }
+    }
+
+    /// Whether other casks use the same cache.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.enabled && self.own.is_none()
+    }
+
     const fn key(&self, record: u64) -> Key {
         Key { cask: self.cask, record }
     }

@@ -76,6 +76,7 @@ impl FileBackend {
         if batches.is_empty() {
             return;
         }
+        self.counts.groups.add(batches.len() as u64);
         if let Err(error) = self.ended.get().or_else(|| self.poisoned.get()).map_or(Ok(()), |error| Err(error.clone())) {
             drop(tail);
             return refuse(batches, &error);

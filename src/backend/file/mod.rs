@@ -6,6 +6,7 @@ mod chores;
 pub mod compaction;
 mod copying;
 mod damage;
+mod facts;
 pub mod folder;
 mod frames;
 pub mod fs;
@@ -50,7 +51,7 @@ use self::log::Log;
 use self::segments::Wait;
 use self::tail::Tail;
 use self::writer::{Job, Writer};
-use super::{Applied, Backend, Batch, Completion, ValueSink};
+use super::{AccountFacts, Applied, Backend, Batch, Completion, Facts, ValueSink};
 use crate::codec::frame::{self, Form, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Fingerprint, Secret};
@@ -169,6 +170,7 @@ pub struct FileBackend {
     poisoned: OnceLock<Error>,
     generation: Mutex<u64>,
     guard: OnceLock<rollback::Guard>,
+    counts: facts::LogCounts,
 }
 
 /// How often a batch looks whether the append lock is free before it is queued, and how long it waits in between: some ten microseconds.
@@ -257,6 +259,7 @@ impl FileBackend {
             poisoned: OnceLock::new(),
             generation: Mutex::new(generation),
             guard: OnceLock::new(),
+            counts: facts::LogCounts::default(),
         });
         if is_dirty {
             backend.schedule_tick();
@@ -471,9 +474,11 @@ impl FileBackend {
     fn sync(&self) -> Result<()> {
         self.check_writable()?;
         let plan = lock(&self.tail)?.begin_sync();
+        let began = Instant::now();
         if let Err(error) = plan.run(&self.log) {
             return Err(self.poison(&error));
         }
+        self.counts.syncs.add_duration(began.elapsed());
         lock(&self.tail)?.end_sync(&plan);
         Ok(())
     }
@@ -606,6 +611,14 @@ impl Backend for FileBackend {
     fn accounts(&self) -> Result<Vec<String>> {
         self.check_readable()?;
         Ok(self.index.accounts())
+    }
+
+    fn visit_accounts(&self, sink: &mut dyn FnMut(AccountFacts<'_>)) {
+        self.visit_account_facts(sink);
+    }
+
+    fn facts(&self) -> Facts {
+        self.all_facts()
     }
 
     fn flush(&self, completion: Completion) {

@@ -1,5 +1,7 @@
 //! Reads: from the cache, from what the operating system has in memory, and from the disk where that is allowed.
 
+use std::time::Instant;
+
 use super::FileBackend;
 use super::segments::{ChunkMemo, Read, Wait};
 use crate::backend::ValueSink;
@@ -40,29 +42,42 @@ impl FileBackend {
         if let [key] = keys
             && let Some(value) = records.find(key).and_then(|found| self.cache.get(found))
         {
+            records.reads.cached.count();
             sink(Some(&value));
             return Ok(Outcome::Done);
         }
         let mut all = Vec::with_capacity(keys.len());
         records.find_all(keys, &mut all);
         let mut memo = ChunkMemo::default();
+        let (mut cached, mut from_log, mut absent) = (0, 0, 0);
         for (key, found) in keys.iter().zip(all) {
             let Some(found) = found else {
+                absent += 1;
                 sink(None);
                 continue;
             };
             if let Some(value) = self.cache.get(found) {
+                cached += 1;
                 sink(Some(&value));
                 continue;
             }
+            let began = Instant::now();
             let read = self.log.segments.read(account, key, found.location, wait, &mut memo);
             match read.map_err(|error| self.heed(error))? {
                 Read::Value(value) => {
+                    self.counts.reads.add_duration(began.elapsed());
+                    from_log += 1;
                     self.cache.insert(found, value);
                     sink(Some(value));
                 }
                 Read::WouldWait => return Ok(Outcome::WouldWait),
                 Read::Gone => return Ok(Outcome::Gone),
+            }
+        }
+        // Only now: who may not wait, or meets a segment that is gone, begins anew.
+        for (counter, count) in [(&records.reads.cached, cached), (&records.reads.log, from_log), (&records.reads.absent, absent)] {
+            if count > 0 {
+                counter.add(count);
             }
         }
         Ok(Outcome::Done)

@@ -114,6 +114,15 @@ impl Tail {
         Ok(id)
     }
 
+    /// How many segments the log consists of, their bytes, and how many bytes were appended since it was opened.
+    #[must_use]
+    pub fn extent(&self) -> (u64, u64, u64) {
+        let ended = self.ended.iter().map(|entry| entry.length);
+        let lengths = ended.chain(self.active.as_ref().map(|active| active.end));
+        let (segments, bytes) = lengths.fold((0, 0), |(segments, bytes), length| (segments + 1, bytes + length));
+        (segments, bytes, self.appended)
+    }
+
     /// Whether a segment is being written.
     #[must_use]
     pub const fn is_active(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::staged::{Seen, Staged};
 use super::{Granted, Transaction};
@@ -283,7 +284,9 @@ impl Transaction {
         let name = LockName::record(self.account.id(), CREDS_KEY);
         let acquired = self.store.locks.acquire(owner, &name, Mode::Exclusive, limits, || {
             let (this, ops, done) = (Arc::clone(self), ops.to_vec(), completion());
+            let began = Instant::now();
             Box::new(move |outcome| {
+                this.account.activity().waited(began.elapsed());
                 flat::run(move || match outcome {
                     Ok(()) => complete(|completion| this.put_creds(owner, &ops, completion), done),
                     Err(refusal) => {

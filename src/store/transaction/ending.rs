@@ -9,6 +9,7 @@ use crate::backend::{Applied, Batch, Completion};
 use crate::error::Result;
 use crate::flat;
 use crate::lock::{Ending, Limits};
+use crate::store::activity::Commit;
 use crate::store::lock_name::LockName;
 use crate::store::plain::{Accepted, complete};
 
@@ -96,15 +97,18 @@ impl Transaction {
             }
         };
         let batch = Batch { account: self.account.name(), ops: &ops, fence: 0 };
+        let commit = Commit::of(&ops);
         let applied = self.store.backend.apply(batch, &mut || {
             let (inner, this) = (completion(), Arc::clone(self));
             Box::new(move |outcome| {
+                this.account.activity().ended(commit, &outcome);
                 this.end(&outcome);
                 flat::run(move || inner(outcome));
             })
         });
         drop(entered);
         if let Applied::Now(outcome) = &applied {
+            self.account.activity().ended(commit, outcome);
             self.end(outcome);
         }
         applied
@@ -112,6 +116,7 @@ impl Transaction {
 
     fn end(&self, outcome: &Result<()>) {
         self.inner().state = if outcome.is_ok() { State::Committed } else { State::RolledBack };
+        self.account.activity().transaction_ended(outcome.is_ok());
         let inherits = outcome.is_ok() && self.heir().is_some();
         self.leave(if inherits { Ending::Inherit } else { Ending::Release });
     }
@@ -124,6 +129,7 @@ impl Transaction {
             self.is_open.store(false, Ordering::Release);
             inner.staged = Staged::default();
             drop(inner);
+            self.account.activity().transaction_ended(false);
             self.leave(Ending::Release);
         }
     }

@@ -18,6 +18,7 @@ mod staged;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use self::locked::Locked;
 pub(super) use self::refusal::expired;
@@ -299,6 +300,7 @@ impl Transaction {
         if !matches!(inner.state, State::Running | State::Preparing) || inner.doomed.is_some() {
             return false;
         }
+        self.account.activity().doomed(error.kind());
         inner.doomed = Some(error);
         self.is_open.store(false, Ordering::Release);
         inner.staged = Staged::default();
@@ -354,8 +356,9 @@ impl Transaction {
     }
 
     fn when_granted(self: &Arc<Self>, granted: Completion) -> crate::lock::Callback<LockName> {
-        let this = Arc::clone(self);
+        let (this, began) = (Arc::clone(self), Instant::now());
         Box::new(move |outcome: std::result::Result<(), Refusal<LockName>>| {
+            this.account.activity().waited(began.elapsed());
             flat::run(move || granted(outcome.map_err(|refusal| this.failed(this.refusal(refusal)))));
         })
     }

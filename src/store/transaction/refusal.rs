@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Transaction;
 use crate::error::{Error, ErrorKind};
 use crate::lock::{Deadlock, Reason, Refusal};
+use crate::store::Account;
 use crate::store::lock_name::LockName;
 use crate::store::naming::{facts_of, words_of};
 
@@ -21,7 +22,7 @@ impl Transaction {
     pub(super) fn refusal(&self, refusal: Refusal<LockName>) -> Error {
         match refusal {
             Refusal::Deadlock(deadlock) => self.deadlock(&deadlock),
-            Refusal::Expired { key, waited } => expired(&key, waited),
+            Refusal::Expired { key, waited } => expired(&self.account, &key, waited),
             // The thread is going away, or something around it has ended; what is doomed says so itself.
             Refusal::Cancelled | Refusal::Doomed(_) | Refusal::Ended => self.check_around().err().unwrap_or_else(|| self.ended()),
         }
@@ -38,6 +39,7 @@ impl Transaction {
     }
 
     fn deadlock(&self, deadlock: &Deadlock<LockName>) -> Error {
+        self.account.activity().deadlocks.count();
         let mut around = Vec::new();
         let is_victim = |level: &Self| level.owner == deadlock.victim;
         let mut next = if is_victim(self) { None } else { self.around() };
@@ -65,8 +67,9 @@ impl Transaction {
     }
 }
 
-/// The error for a wait that was too long.
-pub(in crate::store) fn expired(name: &LockName, waited: Duration) -> Error {
+/// The error for a wait that was too long, which counts as one of the account.
+pub(in crate::store) fn expired(account: &Account, name: &LockName, waited: Duration) -> Error {
+    account.activity().lock_timeouts.count();
     let waited = waited.as_millis();
     let message =
         format!("waited {waited} ms for {}, longer than lockTimeoutMs allows; cask.locks() shows who holds it", words_of(name));

@@ -140,11 +140,13 @@ impl FileBackend {
             }
         }
         outcome.map_err(|failed| failed.error)?;
-        Ok(Some(Compacted {
+        let compacted = Compacted {
             before: run.iter().map(|entry| entry.length).sum(),
             after: copies.iter().map(|copy| copy.length).sum(),
             is_for_others,
-        }))
+        };
+        self.counts.compacted(&compacted);
+        Ok(Some(compacted))
     }
 
     fn compact(

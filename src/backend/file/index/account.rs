@@ -6,27 +6,37 @@ use super::Found;
 use super::hasher::KeyHasher;
 use super::location::Location;
 use super::records::Records;
+use crate::backend::{Families, ReadCounts};
 
 /// One account's records behind one lock, so that a batch is seen whole or not at all.
 #[derive(Debug, Default)]
 pub struct AccountIndex {
     pub(super) hasher: KeyHasher,
-    records: RwLock<Records>,
+    contents: RwLock<Contents>,
+    /// What became of its reads.
+    pub reads: ReadCounts,
+}
+
+/// Records, and how many there are of each family.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) records: Records,
+    pub(super) families: Families,
 }
 
 impl AccountIndex {
-    fn read(&self) -> RwLockReadGuard<'_, Records> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Contents> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Records> {
-        self.records.write().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Contents> {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What there is under the keys, all as of one instant.
     pub fn find_all(&self, keys: &[&[u8]], out: &mut Vec<Option<Found>>) {
-        let records = self.read();
-        out.extend(keys.iter().map(|key| find(&records, self.hasher.hash(key), key)));
+        let contents = self.read();
+        out.extend(keys.iter().map(|key| find(&contents.records, self.hasher.hash(key), key)));
     }
 
     /// What there is under one key.
@@ -34,28 +44,43 @@ impl AccountIndex {
     #[inline]
     pub fn find(&self, key: &[u8]) -> Option<Found> {
         let hash = self.hasher.hash(key);
-        find(&self.read(), hash, key)
+        find(&self.read().records, hash, key)
     }
 
     /// Calls `sink` with every key that starts with `prefix`.
     pub fn keys(&self, prefix: &[u8], sink: &mut dyn FnMut(&[u8])) {
-        self.read().iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix)).for_each(sink);
+        self.read().records.iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix)).for_each(sink);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.read().len() == 0
+        self.read().records.len() == 0
+    }
+
+    /// How many records there are of each family, and what they take of the log.
+    pub fn with_families<T>(&self, look: impl FnOnce(&Families) -> T) -> T {
+        look(&self.read().families)
+    }
+
+    /// Bytes of memory that its records take here.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.read().records.memory()
     }
 
     /// Panics where what is counted is not what is there, or where more memory is held than is promised.
     #[cfg(test)]
     pub(super) fn check(&self) {
-        self.read().check(&self.hasher);
+        let contents = self.read();
+        contents.records.check(&self.hasher);
+        let mut counted = Families::default();
+        contents.records.iter().for_each(|(key, location)| counted.added(key, location.size()));
+        assert_eq!(contents.families, counted);
     }
 
     /// Whether somebody reads or changes the records.
     #[cfg(test)]
     pub(super) fn is_locked(&self) -> bool {
-        self.records.try_write().is_err()
+        self.contents.try_write().is_err()
     }
 }
 

@@ -37,6 +37,11 @@ impl Arena {
         self.bytes.len() - self.garbage as usize
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether this part of all bytes, or more, is garbage.
     pub(super) const fn garbage_is_at_least(&self, one_in: usize) -> bool {
         self.garbage > 0 && self.garbage as usize * one_in >= self.bytes.len()

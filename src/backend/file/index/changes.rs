@@ -2,10 +2,10 @@
 
 use std::sync::RwLockWriteGuard;
 
-use super::account::{AccountIndex, Unreachable};
+use super::account::{AccountIndex, Contents, Unreachable};
 use super::hasher::KeyHasher;
 use super::location::Location;
-use super::records::Records;
+use crate::backend::Families;
 use crate::backend::file::usage::BatchUsage;
 use crate::record::CREDS_KEY;
 
@@ -13,7 +13,7 @@ use crate::record::CREDS_KEY;
 #[derive(Debug)]
 pub struct Changes<'a> {
     hasher: &'a KeyHasher,
-    records: RwLockWriteGuard<'a, Records>,
+    contents: RwLockWriteGuard<'a, Contents>,
     usage: BatchUsage<'a>,
     unreachable: Unreachable,
 }
@@ -30,23 +30,28 @@ pub struct Put {
 impl<'a> Changes<'a> {
     #[inline]
     pub(super) fn new(account: &'a AccountIndex, usage: BatchUsage<'a>) -> Self {
-        Self { hasher: &account.hasher, records: account.write(), usage, unreachable: Unreachable::default() }
+        Self { hasher: &account.hasher, contents: account.write(), usage, unreachable: Unreachable::default() }
     }
 
     /// Makes room for so many records in all, which then do not move on their way in. A count that is too high costs memory until
     /// records are deleted, one that is too low costs time.
     pub fn reserve(&mut self, records: usize) {
-        self.records.reserve(self.hasher, records);
+        self.contents.records.reserve(self.hasher, records);
     }
 
     /// There is a record, new or changed.
     #[inline]
     pub fn put(&mut self, key: &[u8], location: Location) -> Put {
         let hash = self.hasher.hash(key);
-        let before = self.records.put(self.hasher, hash, key, location);
+        let Contents { records, families } = &mut *self.contents;
+        let before = records.put(self.hasher, hash, key, location);
         self.usage.added(location);
-        if let Some(before) = before {
-            self.usage.died(before);
+        match before {
+            Some(before) => {
+                families.resized(key, before.size(), location.size());
+                self.usage.died(before);
+            }
+            None => families.added(key, location.size()),
         }
         Put { hash, replaces: before.is_some() }
     }
@@ -55,7 +60,10 @@ impl<'a> Changes<'a> {
     pub fn delete(&mut self, key: &[u8], size: u64) -> Option<u64> {
         self.usage.tombstone(size);
         let hash = self.hasher.hash(key);
-        self.usage.died(self.records.remove(self.hasher, hash, key)?);
+        let Contents { records, families } = &mut *self.contents;
+        let before = records.remove(self.hasher, hash, key)?;
+        families.removed(key, before.size());
+        self.usage.died(before);
         Some(hash)
     }
 
@@ -63,11 +71,14 @@ impl<'a> Changes<'a> {
     pub fn clear(&mut self, size: u64, leaves_creds: bool) {
         self.usage.tombstone(size);
         let hash = self.hasher.hash(CREDS_KEY);
-        let creds = self.records.remove(self.hasher, hash, CREDS_KEY);
-        self.unreachable.0.push(std::mem::take(&mut *self.records));
+        let Contents { records, families } = &mut *self.contents;
+        let creds = records.remove(self.hasher, hash, CREDS_KEY);
+        self.unreachable.0.push(std::mem::take(records));
+        *families = Families::default();
         match creds {
             Some(creds) if leaves_creds => {
-                self.records.put(self.hasher, hash, CREDS_KEY, creds);
+                records.put(self.hasher, hash, CREDS_KEY, creds);
+                families.added(CREDS_KEY, creds.size());
             }
             Some(creds) => self.usage.died(creds),
             None => {}

@@ -83,6 +83,11 @@ impl Index {
         names
     }
 
+    /// Visits all accounts, by their names.
+    pub fn visit(&self, mut visit: impl FnMut(&str, &AccountIndex)) {
+        self.accounts.iter().for_each(|entry| visit(entry.key(), entry.value()));
+    }
+
     /// Makes a finished, checked frame visible: all of it at once. `cache` receives its values where they are likely to be
     /// read soon.
     pub fn publish(&self, bytes: &[u8], segment: u32, offset: u64, cache: Option<&ValueCache>) -> Unreachable {

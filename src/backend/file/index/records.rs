@@ -57,6 +57,15 @@ impl Records {
         }
     }
 
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        let shards = match self {
+            Self::One(_) => 0,
+            Self::Many(many) => many.shards.capacity() * size_of::<Shard>(),
+        };
+        shards + self.shards().iter().map(Shard::memory).sum::<usize>()
+    }
+
     fn shards(&self) -> &[Shard] {
         match self {
             Self::One(shard) => std::slice::from_ref(shard),

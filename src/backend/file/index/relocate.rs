@@ -1,6 +1,6 @@
 //! Records that compaction has copied are found in their copies.
 
-use super::account::AccountIndex;
+use super::account::{AccountIndex, Contents};
 use super::location::Location;
 use super::{Found, Index, OpPlaces};
 use crate::backend::file::cache::ValueCache;
@@ -38,12 +38,14 @@ impl Index {
             });
             let usage = self.usage.of_batch(places.segment());
             usage.tombstone(tombstones);
-            let mut records = account.write();
+            let mut contents = account.write();
+            let Contents { records, families } = &mut *contents;
             for (hash, key, location) in &copies {
                 // None of these segments takes a record any more, so a record that is in one of them is the one that was copied.
                 let is_copied = |at: Location| from.contains(&at.segment()).then_some(*location);
                 if let Some(before) = records.replace(*hash, key, is_copied) {
                     cache.relocate(Found { hash: *hash, location: before }, *location);
+                    families.resized(key, before.size(), location.size());
                     usage.added(*location);
                     usage.died(before);
                 }

@@ -32,6 +32,11 @@ impl Shard {
         self.arena.live()
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.arena.memory() + self.table.memory()
+    }
+
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Location> {
         if self.table.is_empty() { self.find_in_few(key) } else { self.table.find(tag(hash), |at| self.arena.find(at, key)) }

@@ -48,6 +48,11 @@ impl Table {
         self.len == 0
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) const fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot>()
+    }
+
     /// Where a tag belongs: slots are in the order of their tags, but for those that found their place taken.
     const fn home(&self, tag: u32) -> usize {
         ((tag as u64 * self.slots.len() as u64) >> 32) as usize

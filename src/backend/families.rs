@@ -1,0 +1,148 @@
+//! How many records an account has of each family, and how much they take.
+
+use std::collections::HashMap;
+
+use crate::record::{FAMILY_CREDS, FAMILY_KNOWN_MAX, FAMILY_NAMED, family_of};
+
+/// Records of one family.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many there are.
+    pub records: u64,
+    /// Bytes that they take where they are kept.
+    pub bytes: u64,
+}
+
+/// Families with a code, and the creds.
+const CODES: usize = FAMILY_KNOWN_MAX as usize + 1;
+
+/// The counts of one account. They change with its records, under the same lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Families {
+    coded: [Count; CODES],
+    /// Those without a code, by what their keys begin with.
+    named: HashMap<Box<[u8]>, Count>,
+}
+
+/// Place of a family with a code.
+const fn place(code: u8) -> Option<usize> {
+    match code {
+        FAMILY_CREDS => Some(CODES - 1),
+        1..=FAMILY_KNOWN_MAX => Some(code as usize - 1),
+        _ => None,
+    }
+}
+
+impl Families {
+    /// There is one more record, of so many bytes.
+    #[inline]
+    pub fn added(&mut self, key: &[u8], bytes: u64) {
+        self.change(key, |count| {
+            count.records += 1;
+            count.bytes += bytes;
+        });
+    }
+
+    /// A record takes `to` bytes instead of `from`.
+    #[inline]
+    pub fn resized(&mut self, key: &[u8], from: u64, to: u64) {
+        if from != to {
+            self.change(key, |count| count.bytes = (count.bytes + to).saturating_sub(from));
+        }
+    }
+
+    /// There is one record less, which had so many bytes.
+    #[inline]
+    pub fn removed(&mut self, key: &[u8], bytes: u64) {
+        self.change(key, |count| {
+            count.records = count.records.saturating_sub(1);
+            count.bytes = count.bytes.saturating_sub(bytes);
+        });
+    }
+
+    #[inline]
+    fn change(&mut self, key: &[u8], work: impl FnOnce(&mut Count)) {
+        let coded = key.first().and_then(|code| place(*code)).and_then(|place| self.coded.get_mut(place));
+        match coded {
+            Some(count) => work(count),
+            // What no family is, but for its first byte, has that one's count.
+            None => self.change_named(family_of(key).or(key.get(..1)).unwrap_or_default(), work),
+        }
+    }
+
+    #[cold]
+    fn change_named(&mut self, prefix: &[u8], work: impl FnOnce(&mut Count)) {
+        if let Some(count) = self.named.get_mut(prefix) {
+            work(count);
+            if count.records == 0 {
+                self.named.remove(prefix);
+            }
+            return;
+        }
+        work(self.named.entry(prefix.into()).or_default());
+    }
+
+    /// Families that have records, by what their keys begin with.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Count)> {
+        const PREFIXES: [[u8; 1]; CODES] = {
+            let mut prefixes = [[FAMILY_CREDS]; CODES];
+            let mut code = 1;
+            while code < CODES {
+                prefixes[code - 1] = [code as u8];
+                code += 1;
+            }
+            prefixes
+        };
+        let coded = PREFIXES.iter().zip(&self.coded).map(|(prefix, count)| (&prefix[..], *count));
+        let named = self.named.iter().map(|(prefix, count)| (&**prefix, *count));
+        coded.chain(named).filter(|(_, count)| count.records > 0)
+    }
+}
+
+const _: () = assert!(FAMILY_NAMED == 0, "a family with a name of its own is none of those with a code");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn counts(families: &Families) -> Vec<(Vec<u8>, u64, u64)> {
+        let mut counts: Vec<_> =
+            families.iter().map(|(prefix, count)| (prefix.to_vec(), count.records, count.bytes)).collect();
+        counts.sort();
+        counts
+    }
+
+    #[test]
+    fn every_family_has_a_count_of_its_own() {
+        let mut families = Families::default();
+        for code in (1..=FAMILY_KNOWN_MAX).chain([FAMILY_CREDS]) {
+            families.added(&[code, b'x'], 10 + u64::from(code));
+        }
+        families.added(b"\x00\x03onea", 1);
+        families.added(b"\x00\x03oneb", 2);
+        families.added(b"\x00\x04onea", 4);
+        let mut expected: Vec<_> =
+            (1..=FAMILY_KNOWN_MAX).chain([FAMILY_CREDS]).map(|code| (vec![code], 1, 10 + u64::from(code))).collect();
+        expected.push((b"\x00\x03one".to_vec(), 2, 3));
+        expected.push((b"\x00\x04onea".to_vec(), 1, 4));
+        expected.sort();
+        assert_eq!(counts(&families), expected);
+    }
+
+    #[test]
+    fn a_count_goes_down_as_it_went_up_and_then_away() {
+        let mut families = Families::default();
+        for key in [&b"\x02a"[..], b"\x00\x03onea"] {
+            families.added(key, 7);
+            families.added(key, 9);
+            families.resized(key, 9, 20);
+            assert_eq!(counts(&families).first().map(|(_, records, bytes)| (*records, *bytes)), Some((2, 27)));
+            families.resized(key, 20, 5);
+            families.removed(key, 7);
+            assert_eq!(counts(&families).first().map(|(_, records, bytes)| (*records, *bytes)), Some((1, 5)));
+            families.removed(key, 5);
+            assert_eq!(families, Families::default());
+        }
+    }
+}

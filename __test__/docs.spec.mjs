@@ -2,7 +2,9 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import http from 'node:http'
 import { createRequire } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
 import * as baileys from 'baileys'
@@ -81,6 +83,35 @@ const EXAMPLES = {
       await run(code, { cask: restored })
       const left = { creds: undefined, records: { 'lid-mapping': [['stays', 'x']] } }
       assert.deepEqual(await contents(restored), { a: left, b: left })
+    },
+  ],
+  'docs/monitoring.md': [
+    async (t, { code }) => {
+      inNewFolder(t)
+      const lines = []
+      await run(code, { console: { log: line => lines.push(line) } }, { 'baileys-cask': cask })
+      assert.match(lines[0], /^0 records, 0 of them sessions$/)
+      assert.match(lines[1], /^0 of 0 reads went to the disk$/)
+      assert.match(lines[2], /^0 batches in 0\.0 ms, \d+ bytes to be compacted$/)
+    },
+    async (t, { code }) => {
+      inNewFolder(t)
+      // On whatever port is free.
+      const createServer = answer => {
+        const server = http.createServer(answer)
+        const listen = server.listen.bind(server)
+        server.listen = () => listen(0, '127.0.0.1')
+        return server
+      }
+      const { server, cask: opened } = await run(code, {}, { 'baileys-cask': cask, 'node:http': { createServer } }, ['server', 'cask'])
+      afterwards(t, async () => {
+        server.close()
+        await opened.close()
+      })
+      await within(10_000, 'the server listens', once(server, 'listening'))
+      const response = await fetch(`http://127.0.0.1:${server.address().port}/`, { headers: { connection: 'close' } })
+      assert.match(response.headers.get('content-type'), /^text\/plain; version=0\.0\.4/)
+      assert.match(await response.text(), /^baileys_cask_open_transactions\{cask="shops"\} 0$/m)
     },
   ],
   'docs/security.md': [

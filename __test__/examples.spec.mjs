@@ -1,12 +1,15 @@
 // The programs in examples/ do what they say, with unchanged Baileys on a server of our own.
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as baileys from 'baileys'
 import { openCask, useCaskAuthState } from 'baileys-cask'
 import { startBot } from '../examples/bot.mjs'
 import { startGateway } from '../examples/gateway/gateway.mjs'
+import { serveMetrics } from '../examples/metrics.mjs'
 import { bringBack, takeOut } from '../examples/there-and-back.mjs'
 import { silent } from '../demo/conversation.mjs'
 import { linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
@@ -144,4 +147,31 @@ test('a folder that is not whole does not take the place of what the cask has', 
   const left = await openCask({ path })
   afterwards(t, () => left.close())
   assert.deepEqual(await left.account('shop').keys.get('session', ['1.0']), { '1.0': { n: 1 } })
+})
+
+test('what a cask does is served to Prometheus until it is closed', async t => {
+  const cask = await openCask({ path: join(tempFolder(t), 'cask') })
+  await cask.account('shop').keys.set({ session: { 1: 'x' } })
+  const metrics = await serveMetrics(cask, { labels: { cask: 'shops' } })
+  afterwards(t, () => metrics.close())
+  const get = path => fetch(`http://127.0.0.1:${metrics.port}${path}`)
+  const all = await get('/metrics')
+  assert.deepEqual([all.status, all.headers.get('content-type')], [200, 'text/plain; version=0.0.4; charset=utf-8'])
+  assert.match(await all.text(), /^baileys_cask_account_records\{cask="shops",account="shop",family="session"\} 1$/m)
+  assert.doesNotMatch(await (await get('/metrics?accounts=no')).text(), /account/)
+  assert.equal((await get('/')).status, 404)
+  await cask.close()
+  const closed = await get('/metrics')
+  assert.deepEqual([closed.status, (await closed.text()).split(':')[0]], [503, 'ERR_CASK_CLOSED'])
+})
+
+test('the program that serves metrics ends when it is told to', async t => {
+  const path = join(tempFolder(t), 'cask')
+  const program = spawn(process.execPath, [join(PACKAGE, 'examples/metrics.mjs'), path, '0'], { cwd: PACKAGE, stdio: ['ignore', 'pipe', 'inherit'] })
+  afterwards(t, async () => void program.kill('SIGKILL'))
+  const [line] = await within(20_000, 'it serves', once(program.stdout.setEncoding('utf8'), 'data'))
+  assert.match(await (await fetch(line.trim(), { headers: { connection: 'close' } })).text(), /^baileys_cask_locks\{/m)
+  const ended = once(program, 'exit')
+  program.kill('SIGTERM')
+  assert.deepEqual(await within(20_000, 'it ends', ended), [0, null])
 })

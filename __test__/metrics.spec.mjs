@@ -24,7 +24,7 @@ function scrape(text) {
   return { families, of: (name, labels = {}) => samples.get(JSON.stringify([`baileys_cask_${name}`, Object.entries(labels).sort()])) }
 }
 
-const ODD = 'quoted " back\\slash\nnew line é 😀'
+const ODD = 'quoted " back\\nslash\nnew line é 😀'
 
 describe('the exposition', { skip: missing }, () => {
   inEveryPlace(place => {

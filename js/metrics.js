@@ -20,8 +20,7 @@ const OWN_LABELS = ['account', 'family', 'from', 'outcome', 'le']
 class Exposition {
   /** @param {Record<string, string>} labels of every series */
   constructor(labels) {
-    /** @type {string[]} */
-    this.lines = []
+    this.text = ''
     this.constant = Object.entries(labels).map(([name, value]) => label(name, value)).join(',')
     this.name = ''
   }
@@ -34,7 +33,7 @@ class Exposition {
    */
   begin(type, name, help) {
     this.name = PREFIX + name
-    this.lines.push(`# HELP ${this.name} ${help}`, `# TYPE ${this.name} ${type}`)
+    this.text += `# HELP ${this.name} ${help}\n# TYPE ${this.name} ${type}\n`
   }
 
   /**
@@ -45,7 +44,7 @@ class Exposition {
    */
   add(value, labels = '', suffix = '') {
     const all = this.constant && labels ? `${this.constant},${labels}` : this.constant || labels
-    this.lines.push(all ? `${this.name}${suffix}{${all}} ${value}` : `${this.name}${suffix} ${value}`)
+    this.text += all ? `${this.name}${suffix}{${all}} ${value}\n` : `${this.name}${suffix} ${value}\n`
   }
 
   /**
@@ -76,9 +75,6 @@ class Exposition {
     this.add(count, '', '_count')
   }
 
-  toString() {
-    return `${this.lines.join('\n')}\n`
-  }
 }
 
 /**
@@ -112,21 +108,33 @@ const ACCOUNT_COUNTERS = [
   ...COUNTERS
 ]
 
+/** Labels of families, which are few and come again with every account. */
+class FamilyLabels {
+  constructor() {
+    /** @type {Map<string, string>} */
+    this.known = new Map()
+  }
+
+  /** @param {string} family */
+  of(family) {
+    let found = this.known.get(family)
+    if (found === undefined) this.known.set(family, (found = label('family', family)))
+    return found
+  }
+}
+
 /**
  * @param {Exposition} to
  * @param {string} prefix
  * @param {[labels: string, stats: AccountStats][]} all
  */
 function describeContents(to, prefix, all) {
+  const family = new FamilyLabels()
   const join = (/** @type {string} */ labels, /** @type {string} */ more) => (labels ? `${labels},${more}` : more)
   to.begin('gauge', `${prefix}records`, 'Records by family.')
-  for (const [labels, { families }] of all) {
-    for (const [family, { records }] of Object.entries(families)) to.add(records, join(labels, label('family', family)))
-  }
+  for (const [labels, { families }] of all) for (const [name, { records }] of Object.entries(families)) to.add(records, join(labels, family.of(name)))
   to.begin('gauge', `${prefix}record_bytes`, 'Bytes that records take, by family.')
-  for (const [labels, { families }] of all) {
-    for (const [family, { bytes }] of Object.entries(families)) to.add(bytes, join(labels, label('family', family)))
-  }
+  for (const [labels, { families }] of all) for (const [name, { bytes }] of Object.entries(families)) to.add(bytes, join(labels, family.of(name)))
   to.begin('gauge', `${prefix}creds`, 'Accounts that have creds.')
   for (const [labels, { creds }] of all) to.add(creds.records, labels)
   to.begin('gauge', `${prefix}creds_bytes`, 'Bytes that creds take.')
@@ -189,7 +197,7 @@ function expose(stats, labels) {
       for (const [labels, account] of accounts) to.add(of(account), labels)
     }
   }
-  return to.toString()
+  return to.text
 }
 
 /**

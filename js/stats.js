@@ -1,6 +1,7 @@
 'use strict'
 
 const { binding, port, FAILED, lastError, takeOverflow } = require('./port.js')
+const { setOwn } = require('./codec/set-own.js')
 const { checkOptions, flag } = require('./options.js')
 
 /** @typedef {import('../index.js').CaskStats} CaskStats */
@@ -48,9 +49,13 @@ class Numbers {
    */
   histogram(bounds, unit) {
     const sum = this.next() / unit
-    const counts = Array.from(this.all.subarray(this.at, (this.at += bounds.length)))
+    const counts = []
     let count = 0
-    for (const seen of counts) count += seen
+    for (let left = bounds.length; left > 0; left--) {
+      const seen = this.next()
+      counts.push(seen)
+      count += seen
+    }
     return { count, sum, bounds, counts }
   }
 
@@ -69,7 +74,7 @@ class Numbers {
     let records = 0
     let bytes = 0
     /** @type {Record<string, FamilyStats>} */
-    const families = Object.create(null)
+    const families = {}
     for (let left = this.next(); left > 0; left--) {
       const name = this.families[this.next()]
       const family = { records: this.next(), bytes: this.next() }
@@ -78,7 +83,7 @@ class Numbers {
         creds = family
       } else {
         records += family.records
-        families[name] = family
+        setOwn(families, name, family)
       }
     }
     const reads = { cached: this.next(), log: this.next(), absent: this.next() }
@@ -92,7 +97,7 @@ class Numbers {
       records,
       bytes,
       creds,
-      families: withPrototype(families),
+      families,
       reads,
       commits,
       failedCommits,
@@ -126,16 +131,6 @@ class Numbers {
   }
 }
 
-/**
- * A dictionary that was filled without a prototype, since only then is `__proto__` a key like any other.
- * @template T
- * @param {Record<string, T>} dictionary
- * @returns {Record<string, T>}
- */
-function withPrototype(dictionary) {
-  return Object.setPrototypeOf(dictionary, Object.prototype)
-}
-
 const CHECKS = { accounts: flag }
 
 /**
@@ -164,9 +159,9 @@ function stats(cask, options) {
   const log = numbers.next() === 1 ? numbers.log() : undefined
   const sum = numbers.account()
   /** @type {Record<string, AccountStats>} */
-  const accounts = Object.create(null)
-  for (const name of words.accounts) accounts[name] = numbers.account()
-  return { ...sum, accounts: withPrototype(accounts), openTransactions, locks, lockWaiters, indexBytes, cache, log }
+  const accounts = {}
+  for (const name of words.accounts) setOwn(accounts, name, numbers.account())
+  return { ...sum, accounts, openTransactions, locks, lockWaiters, indexBytes, cache, log }
 }
 
 module.exports = { stats }

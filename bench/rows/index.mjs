@@ -32,6 +32,7 @@ import setSessionPower64 from './set-session-power-64.mjs'
 import smallRecords from './small-records.mjs'
 import stacks from './stacks.mjs'
 import stacksContended from './stacks-contended.mjs'
+import stats from './stats.mjs'
 import threads from './threads.mjs'
 import transaction from './transaction.mjs'
 import transactionContended from './transaction-contended.mjs'
@@ -49,6 +50,6 @@ export const rows = [
   limits, getSession, getBuffer, get30Sessions, setSession, setSession64, setSessionPower, setSessionPower64, setBufferPower,
   setBufferPower64, setBufferPower256, transaction, transactionLabels, transactionContended, transactionEmpty, stacks, stacksContended,
   messages, messagesWithCask, preKeysSet, preKeysGet, lidMappings, ltHashSet, ltHashGet, threads, handOver,
-  accounts, awaitAccounts, folders, hotCommits, eventLoop, smallRecords, recovery, clear, importFolder,
+  accounts, awaitAccounts, stats, folders, hotCommits, eventLoop, smallRecords, recovery, clear, importFolder,
   sealedSet, sealedSmall, sealedGet, sealedOpen
 ]

@@ -19,6 +19,8 @@ export const open = async (dir, { durability = 'process', wrapped = false, socke
     async account(name = 'default') {
       return cask.account(name).keys
     },
+    stats: () => cask.stats(),
+    metrics: () => cask.metrics(),
     transactional,
     socketConfig: config => socket ? withCask(config) : config,
     async close() {

@@ -82,6 +82,27 @@ impl Families {
         work(self.named.entry(prefix.into()).or_default());
     }
 
+    /// Adds the counts of another account.
+    pub fn absorb(&mut self, other: &Self) {
+        let add = |count: &mut Count, more: &Count| {
+            count.records += more.records;
+            count.bytes += more.bytes;
+        };
+        self.coded.iter_mut().zip(&other.coded).for_each(|(count, more)| add(count, more));
+        for (prefix, more) in &other.named {
+            match self.named.get_mut(prefix) {
+                Some(count) => add(count, more),
+                None => drop(self.named.insert(prefix.clone(), *more)),
+            }
+        }
+    }
+
+    /// Whether there are no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     /// Families that have records, by what their keys begin with.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Count)> {
         const PREFIXES: [[u8; 1]; CODES] = {
@@ -107,8 +128,7 @@ mod tests {
     use super::*;
 
     fn counts(families: &Families) -> Vec<(Vec<u8>, u64, u64)> {
-        let mut counts: Vec<_> =
-            families.iter().map(|(prefix, count)| (prefix.to_vec(), count.records, count.bytes)).collect();
+        let mut counts: Vec<_> = families.iter().map(|(prefix, count)| (prefix.to_vec(), count.records, count.bytes)).collect();
         counts.sort();
         counts
     }
@@ -128,6 +148,19 @@ mod tests {
         expected.push((b"\x00\x04onea".to_vec(), 1, 4));
         expected.sort();
         assert_eq!(counts(&families), expected);
+    }
+
+    #[test]
+    fn counts_of_two_accounts_add_up() {
+        let (mut one, mut other) = (Families::default(), Families::default());
+        assert!(one.is_empty());
+        for (families, keys) in [(&mut one, [&b"\x02a"[..], b"\x00\x03onea"]), (&mut other, [b"\x02b", b"\x00\x03twoa"])] {
+            keys.iter().for_each(|key| families.added(key, 5));
+        }
+        one.absorb(&other);
+        one.absorb(&other);
+        assert!(!one.is_empty());
+        assert_eq!(counts(&one), [(b"\x00\x03one".to_vec(), 1, 5), (b"\x00\x03two".to_vec(), 2, 10), (b"\x02".to_vec(), 3, 15)]);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxBuildHasher;
 use serde_json::json;
 
 use crate::backend::{Facts, LogFacts};
@@ -27,7 +28,7 @@ use crate::store::{AccountStats, Store};
 struct Names {
     /// `None` for the creds, which are no family.
     families: Vec<Option<String>>,
-    places: HashMap<Box<[u8]>, usize>,
+    places: HashMap<Box<[u8]>, usize, FxBuildHasher>,
     accounts: Vec<String>,
 }
 
@@ -70,8 +71,8 @@ fn push_facts(numbers: &mut Vec<f64>, facts: &Facts) {
 }
 
 fn push_account(numbers: &mut Vec<f64>, names: &mut Names, account: &AccountStats) {
-    push(numbers, [account.families.len() as u64]);
-    for (prefix, count) in &account.families {
+    push(numbers, [account.families.iter().count() as u64]);
+    for (prefix, count) in account.families.iter() {
         push(numbers, [names.place(prefix) as u64, count.records, count.bytes]);
     }
     push(numbers, account.reads);
@@ -102,7 +103,7 @@ pub(super) fn pack(store: &Store, accounts: bool) -> Vec<u8> {
     }
     let words = json!({ "families": names.families, "accounts": names.accounts, "durations": DURATIONS, "sizes": SIZES });
     let mut packed: Vec<u8> = Vec::with_capacity(numbers.len() * 8 + 1024);
-    numbers.iter().for_each(|number| packed.extend_from_slice(&number.to_le_bytes()));
+    packed.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     packed.extend_from_slice(words.to_string().as_bytes());
     packed
 }

@@ -55,7 +55,12 @@ impl Account {
     /// An account that was not dropped.
     #[must_use]
     pub fn new(name: Arc<str>) -> Self {
-        Self { id: AccountId::new(name), dropped: AtomicBool::new(false), entrance: RwLock::new(()), activity: Activity::default() }
+        Self {
+            id: AccountId::new(name),
+            dropped: AtomicBool::new(false),
+            entrance: RwLock::new(()),
+            activity: Activity::default(),
+        }
     }
 
     /// What tells it from others.

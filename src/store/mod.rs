@@ -190,7 +190,11 @@ impl Store {
         // Only now may a new handle write: before, the drop would have followed it in the log. A drop that has failed by now
         // has taken its mark back.
         let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.accounts.remove_if(account.name(), |_, current| Arc::ptr_eq(current, account) && current.check().is_err()).is_some() {
+        if self
+            .accounts
+            .remove_if(account.name(), |_, current| Arc::ptr_eq(current, account) && current.check().is_err())
+            .is_some()
+        {
             dropped.take_over(account.activity());
         }
         drop(dropped);

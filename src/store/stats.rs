@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use super::{Account, ActivitySnapshot, Store};
-use crate::backend::{Count, Facts};
+use crate::backend::{Facts, Families};
+use crate::stats::Counter;
 
 /// What an account holds, and what it has done since its cask was opened.
 #[derive(Debug, Clone, Default)]
 pub struct AccountStats {
     /// Its name.
     pub name: String,
-    /// Its records by family, by what the family's keys begin with.
-    pub families: Vec<(Box<[u8]>, Count)>,
+    /// Its records by family.
+    pub families: Families,
     /// Records that were read from memory, from the log, and were not there.
     pub reads: [u64; 3],
     /// What it has done.
@@ -43,24 +44,16 @@ impl Store {
         let mut sum = AccountStats { activity: dropped.snapshot(), ..AccountStats::default() };
         let mut of_backend = Vec::with_capacity(used.len());
         self.backend.visit_accounts(&mut |facts| {
-            let families = facts.families.iter().map(|(prefix, count)| (prefix.into(), count)).collect();
-            let reads = [&facts.reads.cached, &facts.reads.log, &facts.reads.absent].map(crate::stats::Counter::get);
-            of_backend.push(AccountStats { name: facts.name.into(), families, reads, activity: ActivitySnapshot::default() });
+            let reads = [&facts.reads.cached, &facts.reads.log, &facts.reads.absent].map(Counter::get);
+            let activity = ActivitySnapshot::default();
+            of_backend.push(AccountStats { name: facts.name.into(), families: facts.families.clone(), reads, activity });
         });
-        let mut families: HashMap<Box<[u8]>, Count> = HashMap::new();
         for mut stats in of_backend {
             let account = used.remove(&*stats.name);
             if let Some(account) = &account {
                 stats.activity = account.activity().snapshot();
             }
-            for (prefix, count) in &stats.families {
-                if let Some(all) = families.get_mut(prefix) {
-                    all.records += count.records;
-                    all.bytes += count.bytes;
-                } else {
-                    families.insert(prefix.clone(), *count);
-                }
-            }
+            sum.families.absorb(&stats.families);
             for (all, more) in sum.reads.iter_mut().zip(stats.reads) {
                 *all += more;
             }
@@ -71,12 +64,12 @@ impl Store {
             }
         }
         for (name, account) in used {
-            let stats = AccountStats { name: name.to_string(), activity: account.activity().snapshot(), ..AccountStats::default() };
+            let stats =
+                AccountStats { name: name.to_string(), activity: account.activity().snapshot(), ..AccountStats::default() };
             sum.activity.absorb(&stats.activity);
             sink(&stats);
         }
         drop(dropped);
-        sum.families = families.into_iter().collect();
         let (locks, lock_waiters) = self.locks.counts();
         Totals {
             facts: self.backend.facts(),

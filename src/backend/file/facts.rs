@@ -42,13 +42,7 @@ impl FileBackend {
         let mut index_bytes = 0;
         self.index.visit(|_, account| index_bytes += account.memory() as u64);
         let (cache_bytes, cache_capacity) = self.cache.room();
-        Facts {
-            log: Some(self.log_facts()),
-            index_bytes,
-            cache_bytes,
-            cache_capacity,
-            cache_is_shared: self.cache.is_shared(),
-        }
+        Facts { log: Some(self.log_facts()), index_bytes, cache_bytes, cache_capacity, cache_is_shared: self.cache.is_shared() }
     }
 
     fn log_facts(&self) -> LogFacts {

@@ -75,7 +75,8 @@ impl FileBackend {
             }
         }
         // Only now: who may not wait, or meets a segment that is gone, begins anew.
-        for (counter, count) in [(&records.reads.cached, cached), (&records.reads.log, from_log), (&records.reads.absent, absent)] {
+        for (counter, count) in [(&records.reads.cached, cached), (&records.reads.log, from_log), (&records.reads.absent, absent)]
+        {
             if count > 0 {
                 counter.add(count);
             }

@@ -16,6 +16,9 @@ pub struct Count {
 /// Families with a code, and the creds.
 const CODES: usize = FAMILY_KNOWN_MAX as usize + 1;
 
+/// What keys of these families begin with, in the order of their places.
+const PREFIXES: [[u8; 1]; CODES] = [[1], [2], [3], [4], [5], [6], [7], [8], [9], [10], [FAMILY_CREDS]];
+
 /// The counts of one account. They change with its records, under the same lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Families {
@@ -105,15 +108,6 @@ impl Families {
 
     /// Families that have records, by what their keys begin with.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Count)> {
-        const PREFIXES: [[u8; 1]; CODES] = {
-            let mut prefixes = [[FAMILY_CREDS]; CODES];
-            let mut code = 1;
-            while code < CODES {
-                prefixes[code - 1] = [code as u8];
-                code += 1;
-            }
-            prefixes
-        };
         let coded = PREFIXES.iter().zip(&self.coded).map(|(prefix, count)| (&prefix[..], *count));
         let named = self.named.iter().map(|(prefix, count)| (&**prefix, *count));
         coded.chain(named).filter(|(_, count)| count.records > 0)

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dashmap::DashMap;
 
-use super::{AccountFacts, Applied, Backend, Batch, Completion, Facts, Families, ReadCounts, ValueSink};
+use super::{AccountFacts, Applied, Backend, Batch, Completion, Families, ReadCounts, ValueSink};
 use crate::error::{Error, Result};
 use crate::record::{CREDS_KEY, Op, OpReader};
 
@@ -143,10 +143,6 @@ impl Backend for MemoryBackend {
             let contents = account.contents.read().unwrap_or_else(PoisonError::into_inner);
             sink(AccountFacts { name: entry.key(), families: &contents.families, reads: &account.reads });
         }
-    }
-
-    fn facts(&self) -> Facts {
-        Facts::default()
     }
 
     fn flush(&self, completion: Completion) {

@@ -16,7 +16,7 @@ export default {
   // its process: in one process the peers would pay for each other.
   isolate: true,
   peers: [
-    'cask', 'cask-wrapped', 'map', 'multi-file', 'multi-file-cached', 'sqlite-normal', 'sqlite-full', 'lmdb-flushed', 'lmdb-nosync'
+    'cask', 'cask-wrapped', 'map', 'json-append', 'multi-file', 'multi-file-cached', 'sqlite-normal', 'sqlite-full', 'lmdb-flushed', 'lmdb-nosync'
   ],
   plan: ({ quick }) => quick ? { rounds: 3, warmups: 1 } : { rounds: 21, warmups: 5 },
   async open({ openStore, quick }) {

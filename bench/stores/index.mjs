@@ -18,6 +18,7 @@ export const peers = {
   'cask-two-threads': { module: 'cask.mjs', threads: 2, label: 'cask, two threads' },
   'cask-four-threads': { module: 'cask.mjs', threads: 4, label: 'cask, four threads' },
   map: { module: 'map.mjs', label: 'plain Map' },
+  'json-append': { module: 'json-append.mjs', label: '[limit] JSON and append' },
   'multi-file': { module: 'multi-file.mjs', label: 'multi-file' },
   'multi-file-cached': { module: 'multi-file.mjs', options: { cached: true }, label: 'multi-file + cache' },
   'sqlite-normal': { module: 'sqlite.mjs', options: { synchronous: 'NORMAL' }, label: 'better-sqlite3 NORMAL' },

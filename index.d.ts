@@ -447,6 +447,8 @@ export interface VerifyReport {
 export interface VerifyOptions {
   /** What seals the cask: 32 bytes, or a passphrase. */
   encryptionKey?: Uint8Array | string
+  /** Stops the verification: `ERR_CASK_ABORTED`. */
+  signal?: AbortSignal
 }
 
 export interface RewriteOptions {
@@ -454,6 +456,8 @@ export interface RewriteOptions {
   encryptionKey?: Uint8Array | string
   /** What seals the new one. Left out, it is plain. */
   newEncryptionKey?: Uint8Array | string
+  /** Stops it, and removes what there is of the new cask: `ERR_CASK_ABORTED`. */
+  signal?: AbortSignal
 }
 
 export interface RewriteReport {
@@ -478,6 +482,8 @@ export interface RepairOptions {
    * @default 'omit'
    */
   doubtful?: 'omit' | 'omit-ratchets' | 'keep'
+  /** Stops the repair, and removes what there is of the new cask: `ERR_CASK_ABORTED`. */
+  signal?: AbortSignal
 }
 
 /** Names a record of an account; creds have the type `creds` and an empty id. */

@@ -170,21 +170,17 @@ describe('key', () => {
     }
   })
 
-  test('an interruption leaves nothing that is taken for whole', { skip: process.platform === 'win32' }, async t => {
+  test('an interruption leaves nothing of a cask that was to be unsealed', { skip: process.platform === 'win32' }, async t => {
     const path = newPath(t)
-    const cask = await openCask({ path })
+    const cask = await openCask({ path, encryptionKey: PASSPHRASE })
     for (let i = 0; i < 40; i++) await cask.account('a').keys.set({ 'identity-key': { [i]: randomBytes(1_000_000) } })
     await cask.close()
     const target = newPath(t, 'new')
     const gate = standstill(t, { binding: 'rewrite', raise: 'SIGINT' })
-    const { code, stderr } = await within(30_000, 'the end', startCli(t, ['key', 'set', path, target, '--key-file', file(t, PASSPHRASE)], { env: gate.env }).ended)
+    const { code, stderr } = await within(30_000, 'the end', startCli(t, ['key', 'remove', path, target, '--key-file', file(t, PASSPHRASE)], { env: gate.env }).ended)
     assert.deepEqual([code, gate.wasReached()], [130, true], stderr)
-    for (const name of readdirSync(dirname(target))) {
-      assert.equal(name, 'new.partial')
-      assert.match(stderr, /new\.partial is not finished/)
-      await assert.rejects(openCask({ path: join(dirname(target), name), encryptionKey: PASSPHRASE }), { code: 'ERR_CASK_INVALID_ARGUMENT' })
-    }
-    assert.equal((await verifyCask(path)).ok, true)
+    assert.deepEqual(readdirSync(dirname(target)), [])
+    assert.equal((await verifyCask(path, { encryptionKey: PASSPHRASE })).ok, true)
   })
 })
 
@@ -226,6 +222,16 @@ for (const kind of TERMINALS) describe(`a prompt in ${kind}`, { timeout: 120_000
     assert.match(await answered(t, ['import', await authFolder(t), path], [[/^Passphrase of .*:$/m, 'C-c']], 130), /interrupted by SIGINT/)
     assert.match(await answered(t, ['verify', path], [[/^Passphrase of .*:$/m, 'C-d']], 5), /no passphrase was given/)
     assert.match(await answered(t, ['verify', path], [[/^Passphrase of .*:$/m, 'Enter']], 5), /no passphrase was given/)
+  })
+
+  test('is ended by a signal at once, also where the command would end by itself', { skip: process.platform !== 'linux' && 'signals by process number' }, async t => {
+    const path = await sealed(t, SECRET)
+    const gate = standstill(t, { binding: 'repair' })
+    const terminal = await inTerminal(t, kind, ['repair', path, newPath(t)], { columns: 120, env: gate.env })
+    await terminal.seen(/^Passphrase of .*:$/m)
+    process.kill(gate.pid(), 'SIGTERM')
+    assert.equal(await terminal.ended(), 143)
+    assert.match(await terminal.screen(), /interrupted by SIGTERM/)
   })
 
   test('a new passphrase is asked for twice', async t => {

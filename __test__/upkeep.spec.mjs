@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openCask, repairCask, verifyCask } from 'baileys-cask'
+import { openCask, repairCask, rewriteCask, verifyCask } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
 import { copyFolder, imageOf, logOf, newPath, tempFolder } from './helpers/folders.mjs'
 import { contentsOf, damage, fill, rejectsWith, session } from './helpers/upkeep.mjs'
@@ -151,6 +151,40 @@ test('a repair keeps what is beyond doubt, and the rest where it is asked for', 
   assert.deepEqual(logOf(path), damaged)
 })
 
+for (const [what, work] of [['a verification', (path, _, options) => verifyCask(path, options)], ['a repair', repairCask], ['a rewrite', rewriteCask]]) {
+  test(`a signal stops ${what}, and nothing is left of it`, async t => {
+    const folder = tempFolder(t)
+    const path = join(folder, 'cask')
+    const cask = await openCask({ path })
+    await fill(cask)
+    // Some segments.
+    const filler = Buffer.alloc(1_000_000, 7)
+    for (let i = 0; i < 40; i++) await cask.account('a').keys.set({ 'identity-key': { [i]: filler } })
+    await cask.close()
+    const before = logOf(path)
+    const reason = new Error('enough')
+    const target = join(folder, 'new')
+    await assert.rejects(work(path, target, { signal: AbortSignal.abort(reason) }), { code: 'ERR_CASK_ABORTED', cause: reason })
+    // It may be quicker than a thread that has to wait for its turn.
+    for (let ended = true, tries = 0; ended; tries++) {
+      assert.ok(tries < 10, 'it was never stopped')
+      const place = `${target}-${tries}`
+      const controller = new AbortController()
+      const begun = work(path, place, { signal: controller.signal })
+      controller.abort(reason)
+      ended = await begun.then(() => true, error => {
+        assert.deepEqual([error.code, error.cause], ['ERR_CASK_ABORTED', reason])
+        assert.deepEqual(readdirSync(folder).filter(name => name.startsWith(`new-${tries}`)), [])
+        return false
+      })
+    }
+    assert.deepEqual(logOf(path), before)
+    // The folder is held by nobody, and the place is free.
+    await work(path, target, { signal: new AbortController().signal })
+    assert.equal((await verifyCask(existsSync(target) ? target : path)).ok, true)
+  })
+}
+
 test('wrong arguments are refused', async t => {
   const path = newPath(t)
   const cask = await open(t, { path })
@@ -160,6 +194,7 @@ test('wrong arguments are refused', async t => {
     [() => cask.backup('x', { hardLinks: 1 }), 'hardLinks'], [() => cask.backup('x', { signal: {} }), 'signal'],
     [() => verifyCask(), 'path'], [() => verifyCask(''), 'path'], [() => repairCask(path), 'target'], [() => repairCask(undefined, 'x'), 'path'],
     [() => repairCask(path, 'x', { doubtful: 'some' }), 'doubtful'], [() => repairCask(path, 'x', { keep: true }), 'options'],
+    [() => verifyCask(path, { signal: {} }), 'signal'], [() => repairCask(path, 'x', { signal: {} }), 'signal'], [() => rewriteCask(path, 'x', { signal: {} }), 'signal'],
     [() => openCask({ rollbackGuard: 'x' }), 'rollbackGuard'], [() => openCask({ path: newPath(t), rollbackGuard: '' }), 'rollbackGuard'],
   ]
   for (const [call, argument] of mistakes) await rejectsWith(call, TypeError, argument)

@@ -111,11 +111,17 @@ class CommandLine {
   }
 
   /** @param {string} question */
-  #ask(question) {
+  async #ask(question) {
     this.#progress?.end()
-    // Nothing is under way while a question stands.
+    // Nothing is under way while a question stands, so nothing would end by itself.
+    const { isAbortable } = this.interrupts
+    this.interrupts.isAbortable = false
     const onInterrupt = () => this.#end('SIGINT')
-    return askHidden({ stdin: process.stdin, stderr: process.stderr, onInterrupt }, question)
+    try {
+      return await askHidden({ stdin: process.stdin, stderr: process.stderr, onInterrupt }, question)
+    } finally {
+      this.interrupts.isAbortable = isAbortable
+    }
   }
 
   /**

@@ -39,6 +39,31 @@ async function reported(begin, begun) {
 }
 
 /**
+ * The same for work that a signal stops.
+ * @param {string} what it is
+ * @param {AbortSignal | undefined} signal
+ * @param {(ticket: number) => number} begin
+ * @returns {Promise<any>}
+ */
+async function stoppable(what, signal, begin) {
+  const aborted = () => new CaskError('ERR_CASK_ABORTED', `the signal of the ${what} was aborted`, { cause: signal?.reason })
+  if (signal?.aborted) throw aborted()
+  let cancel = () => {}
+  const watch = (/** @type {number} */ number) => {
+    cancel = () => binding.cancel(port, number)
+    // A signal of somebody's own; what it does is not to keep the work from ending.
+    try { signal?.addEventListener('abort', cancel, { once: true }) } catch {}
+  }
+  try {
+    return await reported(begin, watch)
+  } catch (error) {
+    throw /** @type {any} */ (error).code === 'ERR_CASK_ABORTED' ? aborted() : error
+  } finally {
+    try { signal?.removeEventListener('abort', cancel) } catch {}
+  }
+}
+
+/**
  * @param {string} name
  * @param {unknown} path
  */
@@ -58,22 +83,11 @@ async function backup(state, path, options) {
   state.check()
   const target = absolute('path', path)
   const { hardLinks = false, signal } = checkOptions(options, ['hardLinks', 'signal'], CHECKS)
-  const aborted = () => new CaskError('ERR_CASK_ABORTED', 'the signal of the backup was aborted', { cause: signal.reason })
-  if (signal?.aborted) throw aborted()
-  let cancel = () => {}
-  const watch = (/** @type {number} */ number) => {
-    cancel = () => binding.cancel(port, number)
-    // A signal of somebody's own; what it does is not to keep the backup from ending.
-    try { signal?.addEventListener('abort', cancel, { once: true }) } catch {}
-  }
   state.running.begin()
   try {
-    return await reported((number) => binding.backup(port, state.handle, target, hardLinks, number), watch)
-  } catch (error) {
-    throw /** @type {any} */ (error).code === 'ERR_CASK_ABORTED' ? aborted() : error
+    return await stoppable('backup', signal, (number) => binding.backup(port, state.handle, target, hardLinks, number))
   } finally {
     state.running.end()
-    try { signal?.removeEventListener('abort', cancel) } catch {}
   }
 }
 
@@ -100,8 +114,8 @@ async function compact(state) {
  */
 async function verifyCask(path, options) {
   const folder = absolute('path', path)
-  const { encryptionKey } = checkOptions(options, ['encryptionKey'], CHECKS)
-  return reported((number) => withSecret(encryptionKey, (secret) => binding.verify(port, folder, secret, number)))
+  const { encryptionKey, signal } = checkOptions(options, ['encryptionKey', 'signal'], CHECKS)
+  return stoppable('verification', signal, (number) => withSecret(encryptionKey, (secret) => binding.verify(port, folder, secret, number)))
 }
 
 /**
@@ -114,8 +128,8 @@ async function verifyCask(path, options) {
 async function repairCask(path, target, options) {
   const from = absolute('path', path)
   const to = absolute('target', target)
-  const { doubtful = 'omit', encryptionKey } = checkOptions(options, ['doubtful', 'encryptionKey'], CHECKS)
-  return reported((number) => withSecret(encryptionKey, (secret) => binding.repair(port, from, to, doubtful, secret, number)))
+  const { doubtful = 'omit', encryptionKey, signal } = checkOptions(options, ['doubtful', 'encryptionKey', 'signal'], CHECKS)
+  return stoppable('repair', signal, (number) => withSecret(encryptionKey, (secret) => binding.repair(port, from, to, doubtful, secret, number)))
 }
 
 /**
@@ -128,8 +142,8 @@ async function repairCask(path, target, options) {
 async function rewriteCask(path, target, options) {
   const from = absolute('path', path)
   const to = absolute('target', target)
-  const { encryptionKey, newEncryptionKey } = checkOptions(options, ['encryptionKey', 'newEncryptionKey'], CHECKS)
-  return reported((number) =>
+  const { encryptionKey, newEncryptionKey, signal } = checkOptions(options, ['encryptionKey', 'newEncryptionKey', 'signal'], CHECKS)
+  return stoppable('rewrite', signal, (number) =>
     withSecret(encryptionKey, (secret) =>
       withSecret(newEncryptionKey, (newSecret) => binding.rewrite(port, from, to, secret, newSecret, number))
     )

@@ -13,8 +13,8 @@ use std::sync::mpsc::channel;
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::fs::{Fs, OsFs};
-use baileys_cask::backend::file::verify::verify;
-use baileys_cask::backend::file::{BackupOptions, Durability, FileBackend, FileOptions};
+use baileys_cask::backend::file::verify::{VerifyOptions, verify};
+use baileys_cask::backend::file::{BackupOptions, Cancel, Durability, FileBackend, FileOptions};
 use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::store::upkeep;
@@ -55,7 +55,8 @@ fn held(image: &Image) -> Records {
 
 fn demand_whole(image: &Image, wanted: &Records, context: &str) {
     let fs: Arc<dyn Fs> = Arc::new(Disk::new(image));
-    let report = verify(Path::new(FOLDER), &fs, BOOT, None).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let report =
+        verify(Path::new(FOLDER), &fs, BOOT, &VerifyOptions::default()).unwrap_or_else(|error| panic!("{context}: {error}"));
     assert!(report.damages.is_empty() && report.torn_bytes == 0, "{context}: {report:?}");
     assert!(held(image) == *wanted, "{context}: other records");
 }
@@ -127,7 +128,7 @@ fn commits_go_on_and_compaction_waits_while_segments_are_copied() {
         }
         false
     };
-    let options = BackupOptions { hard_links: false, is_cancelled: &close_gate };
+    let options = BackupOptions { hard_links: false, cancel: Cancel(&close_gate) };
     std::thread::scope(|scope| {
         let (backend, options) = (&backend, &options);
         let (done, outcome) = channel();
@@ -410,7 +411,7 @@ fn an_aborted_backup_leaves_nothing() {
     let disk = Disk::default();
     let backend = with_copies(&disk, Durability::Process);
     let asked = AtomicUsize::new(0);
-    let options = BackupOptions { hard_links: false, is_cancelled: &|| asked.fetch_add(1, Ordering::AcqRel) == 1 };
+    let options = BackupOptions { hard_links: false, cancel: Cancel(&|| asked.fetch_add(1, Ordering::AcqRel) == 1) };
     assert_eq!(backend.backup(Path::new(TARGET), &options).unwrap_err().kind(), ErrorKind::Aborted);
     assert!(disk.folders().is_empty());
     back_up(&backend).unwrap();
@@ -437,7 +438,7 @@ fn a_target_where_something_is_stays_as_it_is() {
     refused(&path);
     std::fs::create_dir(place("empty")).unwrap();
     file.backup(&place("empty"), &BackupOptions::default()).unwrap();
-    assert!(upkeep::verify(&place("empty"), None).unwrap().damages.is_empty());
+    assert!(upkeep::verify(&place("empty"), &VerifyOptions::default()).unwrap().damages.is_empty());
     assert_eq!(std::fs::read(place("full").join("x")).unwrap(), b"x");
     handle.close().unwrap();
 }
@@ -454,7 +455,7 @@ fn a_folder_that_is_not_finished_is_refused_whatever_its_name_is() {
         let error = places::refusal(path);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.message().contains("not finished"), "{error}");
-        assert_eq!(upkeep::verify(path, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(upkeep::verify(path, &VerifyOptions::default()).unwrap_err().kind(), ErrorKind::InvalidArgument);
     };
     let partial = path.with_file_name("backup.partial");
     std::fs::rename(&target, &partial).unwrap();
@@ -494,7 +495,7 @@ fn copies_and_links_on_the_real_file_system_are_casks_that_go_their_own_way() {
     }
     assert!(records(&*backend).unwrap() == all);
     backend.close().unwrap();
-    assert!(upkeep::verify(&path, None).unwrap().damages.is_empty());
+    assert!(upkeep::verify(&path, &VerifyOptions::default()).unwrap().damages.is_empty());
 }
 
 #[test]
@@ -502,16 +503,19 @@ fn a_folder_that_is_open_is_not_verified_and_one_that_is_verified_is_not_opened(
     let (_parent, path) = places::new_place();
     let handle = places::open(&path);
     set(places::backend(&handle), "a", &[put("k", "v")]).unwrap();
-    let error = upkeep::verify(&path, None).unwrap_err();
+    let error = upkeep::verify(&path, &VerifyOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     assert!(error.message().contains("make a backup and look at that"), "{error}");
     handle.close().unwrap();
     let hold = baileys_cask::backend::file::folder::Folder::hold_shared(&path).unwrap();
-    assert_eq!(upkeep::verify(&path, None).unwrap().accounts["a"].records, 1, "two may look at once");
+    assert_eq!(upkeep::verify(&path, &VerifyOptions::default()).unwrap().accounts["a"].records, 1, "two may look at once");
     assert_eq!(places::refusal(&path).kind(), ErrorKind::Locked);
     drop(hold);
     places::open(&path).close().unwrap();
-    assert_eq!(upkeep::verify(&path.with_file_name("nothing"), None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(
+        upkeep::verify(&path.with_file_name("nothing"), &VerifyOptions::default()).unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
     assert!(!path.with_file_name("nothing").exists());
 }
 

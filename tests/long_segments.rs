@@ -13,7 +13,7 @@ use std::sync::Arc;
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::fs::{Fs, OsFs};
-use baileys_cask::backend::file::verify::verify;
+use baileys_cask::backend::file::verify::{VerifyOptions, verify};
 use baileys_cask::backend::file::{BackupOptions, Durability, FileBackend, FileOptions};
 
 use allocation::{HELD, LARGEST, MOST};
@@ -85,7 +85,8 @@ fn frames_that_lie_across_the_ends_of_pieces_are_found() {
         assert!(records(&*backend).unwrap() == wanted);
         backend.close().unwrap();
 
-        let report = verify(Path::new(FOLDER), &(Arc::new(disk.clone()) as Arc<dyn Fs>), BOOT, None).unwrap();
+        let report =
+            verify(Path::new(FOLDER), &(Arc::new(disk.clone()) as Arc<dyn Fs>), BOOT, &VerifyOptions::default()).unwrap();
         assert!(report.damages.is_empty() && report.frames > 400, "{report:?}");
         let copied = open(&Disk::new(&disk.image_of("backup").unwrap()), &long(hint_from)).unwrap();
         assert!(records(&*copied).unwrap() == wanted);

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use baileys_cask::backend::file::fs::Fs;
-use baileys_cask::backend::file::repair::{Doubtful, repair};
-use baileys_cask::backend::file::verify::verify;
+use baileys_cask::backend::file::repair::{RepairOptions, repair};
+use baileys_cask::backend::file::verify::{VerifyOptions, verify};
 use baileys_cask::backend::file::{Durability, FileOptions};
 use baileys_cask::codec::check::digest;
 use baileys_cask::codec::frame::FRAME_HEADER_BYTES;
@@ -96,13 +96,15 @@ fn assert_refused(image: &Image, kinds: &[ErrorKind], all: &Records, context: &s
         assert!(disk.events().is_empty(), "{context}: {:?}", disk.events());
     }
     let fs: Arc<dyn Fs> = Arc::new(Disk::new(image));
-    match verify(Path::new(FOLDER), &fs, BOOT, Some(&secret(1))) {
+    let secret = secret(1);
+    match verify(Path::new(FOLDER), &fs, BOOT, &VerifyOptions { secret: Some(&secret), ..VerifyOptions::default() }) {
         Ok(report) => assert!(!report.damages.is_empty(), "{context}: verified"),
         Err(error) => assert!(kinds.contains(&error.kind()), "{context}: {error}"),
     }
     let disk = Disk::new(image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    if repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, Doubtful::Omit, Some(&secret(1))).is_ok() {
+    let how = RepairOptions { secret: Some(&secret), ..RepairOptions::default() };
+    if repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, &how).is_ok() {
         let fixed = open(&Disk::new(&disk.image_of("fixed").unwrap()), &sealed(1)).unwrap();
         for (account, found) in records(&*fixed).unwrap() {
             for (key, value) in found {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::fs::Fs;
-use baileys_cask::backend::file::repair::{Doubtful, RepairReport, repair};
-use baileys_cask::backend::file::verify::{Damage, VerifyReport, record_fact, verify};
+use baileys_cask::backend::file::repair::{Doubtful, RepairOptions, RepairReport, repair};
+use baileys_cask::backend::file::verify::{Damage, VerifyOptions, VerifyReport, record_fact, verify};
 use baileys_cask::backend::file::{Durability, FileOptions};
 use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::frame::{self, FrameHeader};
@@ -96,7 +96,7 @@ fn truth(image: &Image) -> Truth {
 fn looked_at(image: &Image, boot: [u8; 16]) -> (Disk, baileys_cask::Result<VerifyReport>) {
     let disk = Disk::new(image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    let report = verify(Path::new(FOLDER), &fs, boot, None);
+    let report = verify(Path::new(FOLDER), &fs, boot, &VerifyOptions::default());
     assert!(disk.events().is_empty(), "{:?}", disk.events());
     (disk, report)
 }
@@ -105,8 +105,9 @@ fn looked_at(image: &Image, boot: [u8; 16]) -> (Disk, baileys_cask::Result<Verif
 fn repaired(image: &Image, boot: [u8; 16], doubtful: Doubtful, context: &str) -> (RepairReport, Records) {
     let disk = Disk::new(image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    let report =
-        repair(Path::new(FOLDER), Path::new("/fixed"), &fs, boot, doubtful, None).unwrap_or_else(|e| panic!("{context}: {e}"));
+    let options_of_repair = RepairOptions { doubtful, ..RepairOptions::default() };
+    let report = repair(Path::new(FOLDER), Path::new("/fixed"), &fs, boot, &options_of_repair)
+        .unwrap_or_else(|e| panic!("{context}: {e}"));
     assert_eq!(disk.image(), *image, "{context}: the damaged one was changed");
     assert_eq!(disk.folders(), ["fixed"], "{context}");
     let new = Disk::new(&disk.image_of("fixed").unwrap());
@@ -499,7 +500,7 @@ fn a_repaired_cask_is_another_cask() {
     let image = cask();
     let disk = Disk::new(&image);
     let fs: Arc<dyn Fs> = Arc::new(disk.clone());
-    repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, Doubtful::Omit, None).unwrap();
+    repair(Path::new(FOLDER), Path::new("/fixed"), &fs, BOOT, &RepairOptions::default()).unwrap();
     let id = |image: &Image| Manifest::decode(&image["manifest"], Path::new("m"), &Cipher::Plain).unwrap().cask_id;
     assert_ne!(id(&disk.image_of("fixed").unwrap()), id(&image));
     let last = disk.events().into_iter().rev().find(|event| !matches!(event, Event::Note(_)));

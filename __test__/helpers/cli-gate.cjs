@@ -7,11 +7,12 @@ const { basename, join } = require('node:path')
 const { folder, file, binding, raise, holds, at } = JSON.parse(process.env.CASK_GATE)
 // Not for what the command may start itself.
 delete process.env.NODE_OPTIONS
+delete process.env.BUN_OPTIONS
 const LOOK_MS = 2
 let left = at
 
 function reached() {
-  fs.writeFileSync(join(folder, 'reached'), '')
+  fs.writeFileSync(join(folder, 'reached'), String(process.pid))
   if (raise) process.kill(process.pid, raise)
 }
 

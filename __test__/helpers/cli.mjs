@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawn } from 'node:child_process'
@@ -9,10 +9,11 @@ import { runProgram } from './script.mjs'
 
 export const BIN = fileURLToPath(new URL('../../bin/baileys-cask.js', import.meta.url))
 const GATE = fileURLToPath(new URL('./cli-gate.cjs', import.meta.url))
+const PRELOAD = globalThis.Bun ? { BUN_OPTIONS: `--preload=${GATE}` } : { NODE_OPTIONS: `--require=${GATE}` }
 
 /** The environment of a command, without what this machine may have set for such programs. */
 export function environment(env = {}) {
-  const { NO_COLOR, FORCE_COLOR, NODE_OPTIONS, BAILEYS_CASK_KEY, BAILEYS_CASK_NEW_KEY, ...rest } = process.env
+  const { NO_COLOR, FORCE_COLOR, NODE_OPTIONS, BUN_OPTIONS, BAILEYS_CASK_KEY, BAILEYS_CASK_NEW_KEY, ...rest } = process.env
   return { ...rest, TERM: 'xterm-256color', ...env }
 }
 
@@ -34,8 +35,10 @@ export function standstill(t, { file, binding, raise, holds = false, at = 1 }) {
   })
   const place = name => join(folder, name)
   return {
-    env: { NODE_OPTIONS: `--require=${GATE}`, CASK_GATE: JSON.stringify({ folder, file, binding, raise, holds, at }) },
+    env: { ...PRELOAD, CASK_GATE: JSON.stringify({ folder, file, binding, raise, holds, at }) },
     reached: () => until(`the command stands at ${file ?? binding}`, () => existsSync(place('reached')), 20_000),
+    /** Process number of the command, once it was reached. */
+    pid: () => Number(readFileSync(place('reached'), 'utf8')),
     wasReached: () => existsSync(place('reached')),
     open: () => writeFileSync(place('open'), ''),
   }

@@ -12,8 +12,9 @@ const command = {
     { name: 'TARGET', text: 'Folder of the plain one, where nothing or an empty folder is.' }
   ],
   options: { ...KEYED, ...COMMON },
-  notes: ['Every record is read back before TARGET has its name. One that is interrupted leaves TARGET.partial, which nothing opens; remove it: its records are not sealed.'],
+  notes: ['Every record is read back before TARGET has its name. One that is interrupted leaves nothing of TARGET.'],
   examples: [{ line: 'npx baileys-cask key remove ./auth-sealed ./auth-plain --key-file ./new-key', text: 'Back to a plain cask.' }],
+  isAbortable: true,
   run: async (context) => {
     const [path = ''] = context.positionals
     checkSealed(path, true, 'there is no key to remove')

@@ -16,9 +16,10 @@ const command = {
     ...COMMON
   },
   notes: [
-    'Every record is read back before TARGET has its name. A plain cask is not sealed in place, since what a disk has had on it can be found again: remove it, and remember its backups. One that is interrupted leaves TARGET.partial, which nothing opens; remove it.'
+    'Every record is read back before TARGET has its name. A plain cask is not sealed in place, since what a disk has had on it can be found again: remove it, and remember its backups. One that is interrupted leaves nothing of TARGET.'
   ],
   examples: [{ line: 'npx baileys-cask key set ./auth ./auth-sealed --key-file ./key', text: 'A key from: head -c 32 /dev/urandom > key' }],
+  isAbortable: true,
   run: async (context) => {
     const [path = '', target = ''] = context.positionals
     checkSealed(path, false, 'key change gives it another key')

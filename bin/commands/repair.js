@@ -28,19 +28,20 @@ const command = {
     ...COMMON
   },
   notes: [
-    'The exit code is 0 where the new cask has everything, and 3 where it is whole but something is lost, left out, or kept in doubt. One that is interrupted leaves TARGET.partial, which nothing opens; remove it.'
+    'The exit code is 0 where the new cask has everything, and 3 where it is whole but something is lost, left out, or kept in doubt. One that is interrupted leaves nothing of TARGET.'
   ],
   examples: [
     { line: 'npx baileys-cask repair ./auth ./auth-repaired', text: 'Only what is beyond doubt.' },
     { line: 'npx baileys-cask repair ./auth ./auth-linked --doubtful omit-ratchets', text: 'Keep the accounts linked; sessions make themselves anew.' }
   ],
+  isAbortable: true,
   run: async (context) => {
     const [path = '', target = ''] = context.positionals
     const { doubtful = 'omit' } = context.options
     context.leaves(partialOf(target))
     const report = await context.keys.unlock(path, (options) => {
       context.progress('repairing')
-      return library().repairCask(path, target, { doubtful, ...options })
+      return library().repairCask(path, target, { doubtful, signal: context.signal, ...options })
     })
     const accounts = Object.values(report.accounts)
     const isComplete = report.damages.every(({ losesRecords }) => !losesRecords)

@@ -35,7 +35,7 @@ function checkSealed(path, isSealed, message) {
 async function rewritten(context, label, options) {
   const [path = '', target = ''] = context.positionals
   context.leaves(partialOf(target))
-  const { accounts } = await watched(context, { label, target, total: bytesIn(path) }, () => library().rewriteCask(path, target, options))
+  const { accounts } = await watched(context, { label, target, total: bytesIn(path) }, () => library().rewriteCask(path, target, { ...options, signal: context.signal }))
   const isSealed = options.newEncryptionKey !== undefined
   return {
     result: { path: resolve(target), isSealed, accounts },

@@ -9,12 +9,20 @@ use serde_json::{Map, Value, json};
 use super::background;
 use super::inbox::Payload;
 use super::port::Port;
-use crate::backend::file::repair::{Doubtful, RepairReport};
-use crate::backend::file::verify::{AccountCount, Damage, VerifyReport, record_fact};
-use crate::backend::file::{BackupOptions, FileBackend};
+use crate::backend::file::repair::{Doubtful, RepairOptions, RepairReport};
+use crate::backend::file::rewrite::RewriteOptions;
+use crate::backend::file::verify::{AccountCount, Damage, VerifyOptions, VerifyReport, record_fact};
+use crate::backend::file::{BackupOptions, Cancel, FileBackend};
 use crate::error::{Error, ErrorKind, RecordFact, Result};
 use crate::secret::Secret;
 use crate::store::upkeep;
+
+/// Works in the background, and can be cancelled; the ticket is settled with a report.
+fn cancellable(port: &Port, ticket: u32, work: impl FnOnce(Cancel<'_>) -> Result<Value> + Send + 'static) -> Result<i32> {
+    let is_cancelled = Arc::new(AtomicBool::new(false));
+    port.let_cancel(ticket, &is_cancelled);
+    report(port, ticket, move || work(Cancel(&|| is_cancelled.load(Ordering::Acquire))))
+}
 
 /// Works in the background; the ticket is settled with a report.
 fn report(port: &Port, ticket: u32, work: impl FnOnce() -> Result<Value> + Send + 'static) -> Result<i32> {
@@ -32,11 +40,8 @@ fn file(port: &Port, cask: i32) -> Result<Arc<FileBackend>> {
 
 pub(super) fn backup(port: &Port, cask: i32, target: String, hard_links: bool, ticket: u32) -> Result<i32> {
     let file = file(port, cask)?;
-    let is_cancelled = Arc::new(AtomicBool::new(false));
-    port.let_cancel(ticket, &is_cancelled);
-    report(port, ticket, move || {
-        let asks = || is_cancelled.load(Ordering::Acquire);
-        let done = file.backup(&PathBuf::from(&target), &BackupOptions { hard_links, is_cancelled: &asks })?;
+    cancellable(port, ticket, move |cancel| {
+        let done = file.backup(&PathBuf::from(&target), &BackupOptions { hard_links, cancel })?;
         Ok(json!({
             "path": target,
             "bytes": done.bytes,
@@ -62,7 +67,10 @@ pub(super) fn watch_damage(port: &Port, cask: i32, ticket: u32) -> Result<i32> {
 }
 
 pub(super) fn verify(port: &Port, path: String, secret: Option<Secret>, ticket: u32) -> Result<i32> {
-    report(port, ticket, move || Ok(describe_verified(&upkeep::verify(&PathBuf::from(path), secret.as_ref())?)))
+    cancellable(port, ticket, move |cancel| {
+        let options = VerifyOptions { secret: secret.as_ref(), cancel };
+        Ok(describe_verified(&upkeep::verify(&PathBuf::from(path), &options)?))
+    })
 }
 
 pub(super) fn rewrite(
@@ -73,8 +81,9 @@ pub(super) fn rewrite(
     new_secret: Option<Secret>,
     ticket: u32,
 ) -> Result<i32> {
-    report(port, ticket, move || {
-        let accounts = upkeep::rewrite(&PathBuf::from(path), &PathBuf::from(target), secret.as_ref(), new_secret.as_ref())?;
+    cancellable(port, ticket, move |cancel| {
+        let options = RewriteOptions { secret: secret.as_ref(), new_secret: new_secret.as_ref(), cancel };
+        let accounts = upkeep::rewrite(&PathBuf::from(path), &PathBuf::from(target), &options)?;
         let describe = |account: &AccountCount| json!({ "records": account.records, "hasCreds": account.has_creds });
         let accounts: Map<String, Value> = accounts.iter().map(|(name, account)| (name.clone(), describe(account))).collect();
         Ok(json!({ "accounts": accounts }))
@@ -99,9 +108,9 @@ pub(super) fn repair(
         "keep" => Doubtful::Keep,
         _ => return Err(Error::internal("an unknown way to treat records in doubt")),
     };
-    report(port, ticket, move || {
-        let repaired = upkeep::repair(&PathBuf::from(path), &PathBuf::from(target), doubtful, secret.as_ref())?;
-        Ok(describe_repaired(&repaired))
+    cancellable(port, ticket, move |cancel| {
+        let options = RepairOptions { doubtful, secret: secret.as_ref(), cancel };
+        Ok(describe_repaired(&upkeep::repair(&PathBuf::from(path), &PathBuf::from(target), &options)?))
     })
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::registry;
 use crate::backend::file::folder::{Folder, SharedHold, boot_id};
 use crate::backend::file::fs::{Fs, OsFs};
-use crate::backend::file::repair::{self, Doubtful, RepairReport};
-use crate::backend::file::verify::{self, AccountCount, VerifyReport};
-use crate::backend::file::{rewrite, sealing};
+use crate::backend::file::repair::{self, RepairOptions, RepairReport};
+use crate::backend::file::rewrite::{self, RewriteOptions};
+use crate::backend::file::sealing;
+use crate::backend::file::verify::{self, AccountCount, VerifyOptions, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -31,11 +32,11 @@ fn refuse_open(path: &Path) -> Result<()> {
 /// Looks for damage. Changes nothing, and keeps the folder from being opened meanwhile. Blocks: call it off the JavaScript thread.
 ///
 /// # Errors
-/// `InvalidArgument` where no cask is there, `Locked` where it is open, `Version`, `Key`, `Io`.
-pub fn verify(path: &Path, secret: Option<&Secret>) -> Result<VerifyReport> {
+/// `InvalidArgument` where no cask is there, `Locked` where it is open, `Aborted`, `Version`, `Key`, `Io`.
+pub fn verify(path: &Path, options: &VerifyOptions<'_>) -> Result<VerifyReport> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
-    verify::verify(hold.path(), &fs, boot_id(), secret)
+    verify::verify(hold.path(), &fs, boot_id(), options)
 }
 
 /// Writes everything intact to a new cask at `target`. Changes nothing in the damaged one, and keeps it from being opened meanwhile.
@@ -43,10 +44,10 @@ pub fn verify(path: &Path, secret: Option<&Secret>) -> Result<VerifyReport> {
 ///
 /// # Errors
 /// Those of [`verify()`], and `InvalidArgument` for a target where something is.
-pub fn repair(path: &Path, target: &Path, doubtful: Doubtful, secret: Option<&Secret>) -> Result<RepairReport> {
+pub fn repair(path: &Path, target: &Path, options: &RepairOptions<'_>) -> Result<RepairReport> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
-    repair::repair(hold.path(), target, &fs, boot_id(), doubtful, secret)
+    repair::repair(hold.path(), target, &fs, boot_id(), options)
 }
 
 /// Writes all records of a cask to a new one at `target`, under another secret or none. Changes nothing in the first one, and keeps it
@@ -54,15 +55,10 @@ pub fn repair(path: &Path, target: &Path, doubtful: Doubtful, secret: Option<&Se
 ///
 /// # Errors
 /// Those of [`repair()`], and `Corrupt` where the cask is damaged.
-pub fn rewrite(
-    path: &Path,
-    target: &Path,
-    secret: Option<&Secret>,
-    new_secret: Option<&Secret>,
-) -> Result<BTreeMap<String, AccountCount>> {
+pub fn rewrite(path: &Path, target: &Path, options: &RewriteOptions<'_>) -> Result<BTreeMap<String, AccountCount>> {
     let hold = hold(path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
-    rewrite::rewrite(hold.path(), target, &fs, boot_id(), secret, new_secret)
+    rewrite::rewrite(hold.path(), target, &fs, boot_id(), options)
 }
 
 /// Gives a sealed cask another secret. Blocks: call it off the JavaScript thread.

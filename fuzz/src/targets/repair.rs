@@ -7,8 +7,8 @@ use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::FileBackend;
 use baileys_cask::backend::file::fs::Fs;
-use baileys_cask::backend::file::repair::{Doubtful, repair};
-use baileys_cask::backend::file::verify::verify;
+use baileys_cask::backend::file::repair::{Doubtful, RepairOptions, repair};
+use baileys_cask::backend::file::verify::{VerifyOptions, verify};
 
 use super::super::folder::{Case, path};
 use super::super::memory::MemoryFs;
@@ -21,13 +21,13 @@ pub fn run(input: &[u8]) {
     let memory = MemoryFs::new(path(), &image);
     let fs: Arc<dyn Fs> = Arc::new(memory.clone());
     let is_refusal = |kind| matches!(kind, ErrorKind::InvalidArgument | ErrorKind::Version | ErrorKind::Key);
-    let verified = verify(path(), &fs, case.boot_id(), None);
+    let verified = verify(path(), &fs, case.boot_id(), &VerifyOptions::default());
     if let Err(error) = &verified {
         assert!(is_refusal(error.kind()), "{error}");
     }
     let target = Path::new("/repaired");
     let doubtful = [Doubtful::Omit, Doubtful::OmitRatchets, Doubtful::Keep][usize::from(case.how / 16 % 3)];
-    let repaired = repair(path(), target, &fs, case.boot_id(), doubtful, None);
+    let repaired = repair(path(), target, &fs, case.boot_id(), &RepairOptions { doubtful, ..RepairOptions::default() });
     assert!(memory.image(path()) == image, "what is looked at stays as it was");
     match repaired {
         Err(error) => {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::cancel::Cancel;
 use super::frames::Frames;
 use super::fs::{FsFile, fill_at};
 use super::new_folder::NewFolder;
@@ -16,26 +17,15 @@ use super::recover::{is_as_named, walk_named};
 use super::{FileBackend, lock, manifest_file, sealing};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How a backup is made.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct BackupOptions<'a> {
     /// Whether segments are shared with the cask as second names of the same files, where that is possible.
     pub hard_links: bool,
-    /// Asked now and then whether to stop.
-    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Default for BackupOptions<'_> {
-    fn default() -> Self {
-        Self { hard_links: false, is_cancelled: &|| false }
-    }
-}
-
-impl std::fmt::Debug for BackupOptions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BackupOptions").field("hard_links", &self.hard_links).finish_non_exhaustive()
-    }
+    /// Whether it is to stop, between segments.
+    pub cancel: Cancel<'a>,
 }
 
 /// What a backup holds.
@@ -134,9 +124,7 @@ impl FileBackend {
             sealing::copy_slot(&*self.log.fs, &self.log.folder, folder)?;
         }
         for entry in &manifest.segments {
-            if (options.is_cancelled)() {
-                return Err(Error::new(ErrorKind::Aborted, "the backup was aborted"));
-            }
+            options.cancel.check()?;
             if self.closing.load(Ordering::Acquire) {
                 return Err(Error::closed());
             }

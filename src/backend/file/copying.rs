@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use super::cancel::Cancel;
 use super::fs::{Fs, read_all};
 use super::new_folder::NewFolder;
 use super::survey::{Piece, Survey, Version};
@@ -41,6 +42,8 @@ pub(super) struct Target<'a> {
     pub(super) boot_id: [u8; 16],
     /// What seals it.
     pub(super) secret: Option<&'a Secret>,
+    /// Whether it is to stop, between chunks.
+    pub(super) cancel: Cancel<'a>,
 }
 
 impl Target<'_> {
@@ -48,8 +51,8 @@ impl Target<'_> {
     /// read again and is on disk.
     ///
     /// # Errors
-    /// `InvalidArgument` for a bad target, `Corrupt` where the source changes meanwhile, `Io`. Nothing is at `target` then, or where
-    /// its very last step has failed a whole cask whose name may not be on disk.
+    /// `InvalidArgument` for a bad target, `Aborted`, `Corrupt` where the source changes meanwhile, `Io`. Nothing is at `target` then, or
+    /// where its very last step has failed a whole cask whose name may not be on disk.
     pub(super) fn fill(&self, survey: &Survey, keeps: &mut dyn FnMut(&str, &[u8], &Version) -> bool) -> Result<()> {
         let place = NewFolder::begin(self.fs, self.path)?;
         let written = self.write(survey, place.path(), keeps).and_then(|tally| self.check(place.path(), tally));
@@ -77,7 +80,7 @@ impl Target<'_> {
         let cask = FileBackend::open(folder, Arc::clone(self.fs), &options, None)?;
         let mut tally = Tally::default();
         let mut packed = Vec::new();
-        let copied = for_each_chunk(survey, &**self.fs, &mut |account, records| {
+        let copied = self.for_each_chunk(survey, &mut |account, records| {
             packed.clear();
             for (op, version) in records {
                 let Op::Put { key, .. } = op else { continue };
@@ -96,16 +99,46 @@ impl Target<'_> {
     /// Makes sure that the new cask opens and holds what was written.
     fn check(&self, folder: &Path, wanted: Tally) -> Result<()> {
         let cipher = unlock(folder, self.fs, self.secret)?;
-        let Verdict::Whole(_) = judge(folder, self.fs, self.boot_id, &cipher)? else {
+        let Verdict::Whole(_) = judge(folder, self.fs, self.boot_id, &cipher, self.cancel)? else {
             return Err(Error::internal("a cask that was just written is damaged"));
         };
-        let survey = Survey::of(&**self.fs, folder, self.boot_id, &cipher)?;
+        let survey = Survey::of(&**self.fs, folder, self.boot_id, &cipher, self.cancel)?;
         let mut found = Tally::default();
-        for_each_chunk(&survey, &**self.fs, &mut |account, records| {
+        self.for_each_chunk(&survey, &mut |account, records| {
             records.iter().for_each(|(op, _)| found.add(account, op));
             Ok(())
         })?;
         if found == wanted { Ok(()) } else { Err(Error::internal("a cask that was just written does not hold what was written")) }
+    }
+
+    /// Visits the newest intact version of every record, chunk by chunk, in the order in which they were written.
+    fn for_each_chunk(&self, survey: &Survey, visit: Visit<'_>) -> Result<()> {
+        let mut source: Option<(u32, Vec<u8>)> = None;
+        let mut chunk = Vec::new();
+        for (number, piece) in (0_u32..).zip(&survey.pieces) {
+            self.cancel.check()?;
+            let Some((path, salt)) = survey.sources.get(piece.source as usize) else { continue };
+            let bytes = match source.take().filter(|(of, _)| *of == piece.source) {
+                Some((_, bytes)) => bytes,
+                None => {
+                    let file = self.fs.open(path).map_err(|cause| Error::io("open", path, &cause))?;
+                    read_all(&*file).map_err(|cause| Error::io("read", path, &cause))?
+                }
+            };
+            let Piece { at, len, .. } = *piece;
+            chunk.clear();
+            chunk.extend_from_slice(bytes.get(at as usize..).and_then(|rest| rest.get(..len as usize)).unwrap_or_default());
+            let body = open_chunk(&mut chunk, salt, u64::from(at), &survey.cipher).and_then(|_| body_of_checked(&chunk));
+            let body = body.ok_or_else(|| Error::corrupt(path, u64::from(at), "a chunk changed while it was read"))?;
+            let newest = OpReader::new(body.ops).map_while(Result::ok).zip(0_u32..).filter_map(|(op, place)| {
+                let Op::Put { key, .. } = op else { return None };
+                let version = survey.ledger.find(body.account, key)?;
+                (version.piece == number && version.op == place).then_some((op, version))
+            });
+            visit(body.account, &newest.collect::<Vec<_>>())?;
+            source = Some((piece.source, bytes));
+        }
+        Ok(())
     }
 }
 
@@ -123,32 +156,3 @@ fn apply(cask: &FileBackend, account: &str, ops: &[u8]) -> Result<()> {
 
 /// What is done with the newest versions in a chunk.
 type Visit<'v> = &'v mut dyn FnMut(&str, &[(Op<'_>, &Version)]) -> Result<()>;
-
-/// Visits the newest intact version of every record, chunk by chunk, in the order in which they were written.
-fn for_each_chunk(survey: &Survey, fs: &dyn Fs, visit: Visit<'_>) -> Result<()> {
-    let mut source: Option<(u32, Vec<u8>)> = None;
-    let mut chunk = Vec::new();
-    for (number, piece) in (0_u32..).zip(&survey.pieces) {
-        let Some((path, salt)) = survey.sources.get(piece.source as usize) else { continue };
-        let bytes = match source.take().filter(|(of, _)| *of == piece.source) {
-            Some((_, bytes)) => bytes,
-            None => {
-                let file = fs.open(path).map_err(|cause| Error::io("open", path, &cause))?;
-                read_all(&*file).map_err(|cause| Error::io("read", path, &cause))?
-            }
-        };
-        let Piece { at, len, .. } = *piece;
-        chunk.clear();
-        chunk.extend_from_slice(bytes.get(at as usize..).and_then(|rest| rest.get(..len as usize)).unwrap_or_default());
-        let body = open_chunk(&mut chunk, salt, u64::from(at), &survey.cipher).and_then(|_| body_of_checked(&chunk));
-        let body = body.ok_or_else(|| Error::corrupt(path, u64::from(at), "a chunk changed while it was read"))?;
-        let newest = OpReader::new(body.ops).map_while(Result::ok).zip(0_u32..).filter_map(|(op, place)| {
-            let Op::Put { key, .. } = op else { return None };
-            let version = survey.ledger.find(body.account, key)?;
-            (version.piece == number && version.op == place).then_some((op, version))
-        });
-        visit(body.account, &newest.collect::<Vec<_>>())?;
-        source = Some((piece.source, bytes));
-    }
-    Ok(())
-}

@@ -2,6 +2,7 @@
 
 mod backup;
 pub mod cache;
+mod cancel;
 mod chores;
 pub mod compaction;
 mod copying;
@@ -57,6 +58,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Fingerprint, Secret};
 
 pub use self::backup::{BackupOptions, BackupReport};
+pub use self::cancel::Cancel;
 pub use self::damage::DamageWatch;
 use self::recover::Recovered;
 pub use self::recover::RecoveryReport;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cancel::Cancel;
 use super::copying::Target;
 use super::fs::Fs;
 use super::survey::{Damage, Survey, Version};
@@ -40,6 +41,17 @@ impl Doubtful {
             Self::Keep => true,
         }
     }
+}
+
+/// How a cask is repaired.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RepairOptions<'a> {
+    /// What becomes of records in doubt.
+    pub doubtful: Doubtful,
+    /// What seals the cask, and the new one.
+    pub secret: Option<&'a Secret>,
+    /// Whether it is to stop, between segments and between chunks.
+    pub cancel: Cancel<'a>,
 }
 
 /// What a repair did for one account.
@@ -74,8 +86,8 @@ pub struct RepairReport {
 /// damaged one stays as it is.
 ///
 /// # Errors
-/// `InvalidArgument` where no cask is there or for a bad target; `Version`, `Key`, `Io`. Nothing is at `target` then, or where its very
-/// last step has failed a whole cask whose name may not be on disk.
+/// `InvalidArgument` where no cask is there or for a bad target; `Aborted`, `Version`, `Key`, `Io`. Nothing is at `target` then, or where
+/// its very last step has failed a whole cask whose name may not be on disk.
 ///
 /// # Concurrency
 /// Nobody may have either folder open.
@@ -84,16 +96,16 @@ pub fn repair(
     target: &Path,
     fs: &Arc<dyn Fs>,
     boot_id: [u8; 16],
-    doubtful: Doubtful,
-    secret: Option<&Secret>,
+    options: &RepairOptions<'_>,
 ) -> Result<RepairReport> {
+    let RepairOptions { doubtful, secret, cancel } = *options;
     let cipher = unlock(folder, fs, secret)?;
-    let survey = match judge(folder, fs, boot_id, &cipher)? {
-        Verdict::Whole(_) => Survey::of(&**fs, folder, boot_id, &cipher)?,
-        Verdict::Damaged(error) => damaged(folder, fs, boot_id, &cipher, &error)?,
+    let survey = match judge(folder, fs, boot_id, &cipher, cancel)? {
+        Verdict::Whole(_) => Survey::of(&**fs, folder, boot_id, &cipher, cancel)?,
+        Verdict::Damaged(error) => damaged(folder, fs, boot_id, &cipher, &error, cancel)?,
     };
     let mut decisions = Decisions { survey: &survey, doubtful, accounts: BTreeMap::new() };
-    let target = Target { path: target, fs, boot_id, secret };
+    let target = Target { path: target, fs, boot_id, secret, cancel };
     target.fill(&survey, &mut |account, key, version| decisions.keep(account, key, version))?;
     let mut accounts = decisions.accounts;
     name_lost(&survey, &mut accounts);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cancel::Cancel;
 use super::copying::Target;
 use super::fs::Fs;
 use super::survey::Survey;
@@ -11,12 +12,23 @@ use super::verify::{AccountCount, Verdict, judge, unlock};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
+/// How a cask is written anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RewriteOptions<'a> {
+    /// What seals the cask.
+    pub secret: Option<&'a Secret>,
+    /// What seals the new one.
+    pub new_secret: Option<&'a Secret>,
+    /// Whether it is to stop, between segments and between chunks.
+    pub cancel: Cancel<'a>,
+}
+
 /// Writes all records of a cask that is whole to a new one at `target`, where nothing or an empty folder may be. The new one has an
 /// identity and a data key of its own, and none of what was removed or replaced.
 ///
 /// # Errors
-/// `Corrupt` where the cask is damaged; `InvalidArgument` where no cask is there or for a bad target; `Version`, `Key`, `Io`. Nothing is
-/// at `target` then, or where its very last step has failed a whole cask whose name may not be on disk.
+/// `Corrupt` where the cask is damaged; `InvalidArgument` where no cask is there or for a bad target; `Aborted`, `Version`, `Key`, `Io`.
+/// Nothing is at `target` then, or where its very last step has failed a whole cask whose name may not be on disk.
 ///
 /// # Concurrency
 /// Nobody may have either folder open.
@@ -25,18 +37,18 @@ pub fn rewrite(
     target: &Path,
     fs: &Arc<dyn Fs>,
     boot_id: [u8; 16],
-    secret: Option<&Secret>,
-    new_secret: Option<&Secret>,
+    options: &RewriteOptions<'_>,
 ) -> Result<BTreeMap<String, AccountCount>> {
+    let RewriteOptions { secret, new_secret, cancel } = *options;
     let cipher = unlock(folder, fs, secret)?;
-    let found = match judge(folder, fs, boot_id, &cipher)? {
+    let found = match judge(folder, fs, boot_id, &cipher, cancel)? {
         Verdict::Whole(found) => found,
         Verdict::Damaged(error) => return Err(error),
     };
-    let survey = Survey::of(&**fs, folder, boot_id, &cipher)?;
+    let survey = Survey::of(&**fs, folder, boot_id, &cipher, cancel)?;
     if let Some(damage) = survey.damages.first() {
         return Err(Error::corrupt(&damage.path, damage.offset, &damage.what));
     }
-    Target { path: target, fs, boot_id, secret: new_secret }.fill(&survey, &mut |_, _, _| true)?;
+    Target { path: target, fs, boot_id, secret: new_secret, cancel }.fill(&survey, &mut |_, _, _| true)?;
     Ok(found.accounts)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::cache::ValueCache;
+use super::cancel::Cancel;
 use super::folder::refuse_argument;
 use super::fs::Fs;
 use super::index::Index;
@@ -54,18 +55,28 @@ pub struct VerifyReport {
     pub damages: Vec<Damage>,
 }
 
+/// How a folder is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions<'a> {
+    /// What seals the cask.
+    pub secret: Option<&'a Secret>,
+    /// Whether it is to stop, between segments.
+    pub cancel: Cancel<'a>,
+}
+
 /// Looks at a folder as opening does, and where that would refuse it, at everything in it.
 ///
 /// # Errors
-/// `InvalidArgument` where no cask is there; `Version`, `Key`, `Io`.
+/// `InvalidArgument` where no cask is there; `Aborted`, `Version`, `Key`, `Io`.
 ///
 /// # Concurrency
 /// Nobody may have the folder open.
-pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], secret: Option<&Secret>) -> Result<VerifyReport> {
+pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], options: &VerifyOptions<'_>) -> Result<VerifyReport> {
+    let VerifyOptions { secret, cancel } = *options;
     let cipher = unlock(folder, fs, secret)?;
-    let mut report = match judge(folder, fs, boot_id, &cipher)? {
+    let mut report = match judge(folder, fs, boot_id, &cipher, cancel)? {
         Verdict::Whole(report) => report,
-        Verdict::Damaged(error) => describe(&damaged(folder, fs, boot_id, &cipher, &error)?),
+        Verdict::Damaged(error) => describe(&damaged(folder, fs, boot_id, &cipher, &error, cancel)?),
     };
     report.has_failed_sync = has_poison_marker(&**fs, folder);
     Ok(report)
@@ -85,9 +96,9 @@ pub(super) enum Verdict {
 }
 
 /// Reads a log as opening does.
-pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher) -> Result<Verdict> {
+pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher, cancel: Cancel<'_>) -> Result<Verdict> {
     let outcome = match read_manifest(folder, fs, cipher) {
-        Ok(manifest) => read(folder, fs, boot_id, &manifest, cipher),
+        Ok(manifest) => read(folder, fs, boot_id, &manifest, cipher, cancel),
         Err(error) => Err(error),
     };
     match outcome {
@@ -102,7 +113,14 @@ fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>, cipher: &Cipher) -> Result<Man
         .ok_or_else(|| refuse_argument("path", folder, "holds no cask; give the path of one"))
 }
 
-fn read(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], manifest: &Manifest, cipher: &Cipher) -> Result<VerifyReport> {
+fn read(
+    folder: &Path,
+    fs: &Arc<dyn Fs>,
+    boot_id: [u8; 16],
+    manifest: &Manifest,
+    cipher: &Cipher,
+    cancel: Cancel<'_>,
+) -> Result<VerifyReport> {
     let cache = ValueCache::new(Some(0));
     let log = Log {
         folder: folder.into(),
@@ -117,7 +135,7 @@ fn read(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], manifest: &Manifest,
     };
     let index = Index::default();
     // A hint says nothing of what is in its segment now.
-    let (read, _) = recover::read(&log, &index, manifest, false)?;
+    let (read, _) = recover::read(&log, &index, manifest, false, cancel)?;
     let mut report = VerifyReport {
         segments: read.segments(),
         frames: read.frames(),
@@ -147,8 +165,15 @@ impl AccountCount {
 }
 
 /// Everything that there is in a folder that opening refuses for this reason.
-pub(super) fn damaged(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher, refusal: &Error) -> Result<Survey> {
-    let mut survey = Survey::of(&**fs, folder, boot_id, cipher)?;
+pub(super) fn damaged(
+    folder: &Path,
+    fs: &Arc<dyn Fs>,
+    boot_id: [u8; 16],
+    cipher: &Cipher,
+    refusal: &Error,
+    cancel: Cancel<'_>,
+) -> Result<Survey> {
+    let mut survey = Survey::of(&**fs, folder, boot_id, cipher, cancel)?;
     if survey.damages.is_empty() {
         // Whatever it is, it must not pass in silence, and nobody knows what it concerns.
         survey.note_error(refusal, refusal.message(), Some((1, u64::MAX)));

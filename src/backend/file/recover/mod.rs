@@ -18,6 +18,7 @@ use std::collections::HashSet;
 
 use self::folder::Folder;
 use self::replay::Replay;
+use super::cancel::Cancel;
 use super::index::Index;
 use super::log::Log;
 use super::manifest_file::has_poison_marker;
@@ -54,19 +55,25 @@ pub struct Recovered {
 /// # Errors
 /// `Corrupt`, `Version`, `Key`, `Io`; then nothing was changed on disk.
 pub fn recover(log: &Log, index: &Index, manifest: &Manifest) -> Result<Recovered> {
-    let (read, folder) = read(log, index, manifest, true)?;
+    let (read, folder) = read(log, index, manifest, true, Cancel::default())?;
     read.finish(&folder)
 }
 
 /// Reads the log into the index and finds its end. Changes nothing on disk. Without hints it reads everything.
 ///
 /// # Errors
-/// `Corrupt`, `Version`, `Key`, `Io`.
-pub(super) fn read<'a>(log: &'a Log, index: &'a Index, manifest: &'a Manifest, uses_hints: bool) -> Result<(Replay<'a>, Folder)> {
+/// `Aborted`, `Corrupt`, `Version`, `Key`, `Io`.
+pub(super) fn read<'a>(
+    log: &'a Log,
+    index: &'a Index,
+    manifest: &'a Manifest,
+    uses_hints: bool,
+    cancel: Cancel<'_>,
+) -> Result<(Replay<'a>, Folder)> {
     let poisoned = has_poison_marker(&*log.fs, &log.folder);
     let folder = Folder::look_into(log)?;
     let hints = if uses_hints { folder.hinted() } else { HashSet::new() };
     let mut state = Replay::new(log, index, manifest, poisoned, hints);
-    state.run(&folder.found)?;
+    state.run(&folder.found, cancel)?;
     Ok((state, folder))
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::cancel::Cancel;
 use super::super::frames::{Frames, MISSING_FRAME};
 use super::super::fs::FsFile;
 use super::super::hints;
@@ -97,9 +98,10 @@ impl<'a> Replay<'a> {
     /// Reads all of it.
     ///
     /// # Errors
-    /// `Corrupt` where something is missing that must be there, `Io`.
-    pub(super) fn run(&mut self, found: &Segments) -> Result<()> {
+    /// `Corrupt` where something is missing that must be there, `Aborted`, `Io`.
+    pub(super) fn run(&mut self, found: &Segments, cancel: Cancel<'_>) -> Result<()> {
         for entry in &self.manifest.segments {
+            cancel.check()?;
             self.replay_named(entry, found)?;
         }
         self.last_seq = self.manifest.through.map_or(0, |link| link.last_seq);
@@ -109,6 +111,7 @@ impl<'a> Replay<'a> {
                 continue;
             };
             let successor = chain.get(position + 1).and_then(|next| found.get(next)?.header.as_ref()?.predecessor);
+            cancel.check()?;
             self.replay_segment(segment, header, successor)?;
             if self.broken.is_some() {
                 break;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use self::files::Files;
 pub(super) use self::ledger::{Ledger, Version};
 use self::reader::Reader;
+use super::cancel::Cancel;
 use super::fs::Fs;
 use super::manifest_file::{MANIFEST, has_poison_marker};
 use crate::codec::check::Salt;
@@ -80,8 +81,8 @@ impl Survey {
     /// Looks at everything in a folder.
     ///
     /// # Errors
-    /// `Version`, `Key`, `Io`.
-    pub(super) fn of(fs: &dyn Fs, folder: &Path, boot_id: [u8; 16], cipher: &Cipher) -> Result<Self> {
+    /// `Aborted`, `Version`, `Key`, `Io`.
+    pub(super) fn of(fs: &dyn Fs, folder: &Path, boot_id: [u8; 16], cipher: &Cipher, cancel: Cancel<'_>) -> Result<Self> {
         let mut survey = Self { cipher: cipher.clone(), ..Self::default() };
         let mut files = Files::find(fs, folder, cipher)?;
         let mut manifest = files::manifest(fs, folder, cipher)?;
@@ -111,7 +112,7 @@ impl Survey {
         };
         let is_poisoned = has_poison_marker(fs, folder);
         let mut reader =
-            Reader { fs, folder, files: &files, boot_id, is_poisoned, survey, synced, next_seq: 1, has_ended: false };
+            Reader { fs, folder, cancel, files: &files, boot_id, is_poisoned, survey, synced, next_seq: 1, has_ended: false };
         reader.claim_synced(&older, &line)?;
         if manifest.is_err() {
             reader.expect_beginning(&older, &line);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::cancel::Cancel;
 use super::super::frames::MISSING_FRAME;
 use super::super::fs::{Fs, read_all_into};
 use super::files::Files;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 pub(super) struct Reader<'a> {
     pub(super) fs: &'a dyn Fs,
     pub(super) folder: &'a Path,
+    pub(super) cancel: Cancel<'a>,
     pub(super) files: &'a Files,
     pub(super) boot_id: [u8; 16],
     pub(super) is_poisoned: bool,
@@ -34,6 +36,7 @@ impl Reader<'_> {
     }
 
     fn bytes(&self, planned: &Planned) -> Result<Vec<u8>> {
+        self.cancel.check()?;
         let mut bytes = Vec::new();
         if let Some(file) = self.files.segment(planned.id, &planned.salt) {
             let open = self.fs.open(&file.path).map_err(|cause| Error::io("open", &file.path, &cause))?;

@@ -3,19 +3,21 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as baileys from 'baileys'
 import { openCask, useCaskAuthState } from 'baileys-cask'
 import { startBot } from '../examples/bot.mjs'
 import { startGateway } from '../examples/gateway/gateway.mjs'
 import { serveMetrics } from '../examples/metrics.mjs'
+import { startSealedBot } from '../examples/sealed.mjs'
 import { bringBack, takeOut } from '../examples/there-and-back.mjs'
 import { silent } from '../demo/conversation.mjs'
 import { linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
 import { contents } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
-import { tempFolder } from './helpers/folders.mjs'
+import { logOf, tempFolder } from './helpers/folders.mjs'
 import { until, within } from './helpers/gate.mjs'
 import { PACKAGE } from './helpers/packed.mjs'
 import { runProgram } from './helpers/script.mjs'
@@ -58,7 +60,62 @@ test('the bot answers, comes back when the line breaks, and goes on when it is s
   assert.equal(server.retries(), 0)
 })
 
-/** Most of the time goes into 812 pre-keys that each account makes; CASK_GATEWAY_ACCOUNTS=200 takes minutes. A multiple of four. */
+test('the sealed bot: a plain store becomes sealed, its key is changed, and a wrong one is refused', async t => {
+  const server = await startServer(t)
+  const folder = tempFolder(t)
+  const [plain, sealed, keyFile, newKeyFile] = ['plain', 'sealed', 'key', 'new-key'].map(name => join(folder, name))
+  for (const file of [keyFile, newKeyFile]) writeFileSync(file, randomBytes(32))
+  const me = { jid: '15550100009:1@s.whatsapp.net', name: 'Bot' }
+  const cask = await openCask({ path: plain })
+  await link(cask, server, 'default', me)
+  await cask.close()
+  const ada = await openSocket(t, { baileys, server, auth: makeAccount({ jid: '15550100001:1@s.whatsapp.net', name: 'Ada' }) })
+  const options = { waWebSocketUrl: server.url, logger: silent }
+  /** One bot after the other, each of which answers. */
+  let pongs = 0
+  const answers = async start => {
+    const bot = await start()
+    afterwards(t, () => bot.end())
+    await until('the bot has given its keys to the server', () => server.seen('encrypt upload', { from: '15550100009@s.whatsapp.net' }).length > 0, 20_000)
+    await ada.send('15550100009@s.whatsapp.net', 'ping')
+    pongs++
+    await until(`pong ${pongs}`, () => ada.inbox.texts.filter(text => text === 'pong').length === pongs, 20_000)
+    await bot.end()
+  }
+  const command = async (args, variables) => {
+    const { code, stdout, stderr } = await runProgram(process.execPath, [join(PACKAGE, 'examples/sealed.mjs'), ...args], { cwd: PACKAGE, env: { ...process.env, ...variables } })
+    return { code, output: stdout + stderr }
+  }
+  const holds = (path, text) => readdirSync(path).some(name => readFileSync(join(path, name)).includes(text))
+  const refused = async env => {
+    const before = logOf(sealed)
+    await assert.rejects(startSealedBot(sealed, env, options), { code: 'ERR_CASK_KEY' })
+    assert.deepEqual(logOf(sealed), before)
+  }
+
+  await answers(() => startBot(plain, options))
+  assert.deepEqual(await command(['seal', plain, sealed], { CASK_KEY_FILE: keyFile }), { code: 0, output: `1 accounts sealed; remove ${plain} and its backups\n` })
+  assert.deepEqual([holds(plain, '15550100001'), holds(sealed, '15550100001')], [true, false])
+  // The session of the plain store goes on.
+  await answers(() => startSealedBot(sealed, { CASK_KEY_FILE: keyFile }, options))
+
+  await refused({ CASK_KEY_FILE: newKeyFile })
+  await refused({ CASK_KEY: 'a passphrase' })
+  const wrong = await command(['run', sealed], { CASK_KEY_FILE: newKeyFile })
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.output, /sealed with another encryptionKey/)
+  assert.match((await command(['run', sealed], {})).output, /^no key: set CASK_KEY_FILE/)
+
+  assert.equal((await command(['change-key', sealed], { CASK_KEY_FILE: keyFile, CASK_NEW_KEY_FILE: newKeyFile })).code, 0)
+  await refused({ CASK_KEY_FILE: keyFile })
+  await answers(() => startSealedBot(sealed, { CASK_KEY_FILE: newKeyFile }, options))
+  assert.equal((await command(['change-key', sealed], { CASK_KEY_FILE: newKeyFile, CASK_NEW_KEY: 'a long passphrase' })).code, 0)
+  rmSync(newKeyFile)
+  await answers(() => startSealedBot(sealed, { CASK_KEY: 'a long passphrase' }, options))
+  assert.equal(server.retries(), 0)
+})
+
+/** Most of the time goes into 812 pre-keys that each account makes; CASK_GATEWAY_ACCOUNTS=200 takes minutes, see examples/README.md. A multiple of four. */
 const COUNT = Number(process.env.CASK_GATEWAY_ACCOUNTS ?? 8)
 /** For all that accounts do at once. */
 const PATIENCE_MS = 30_000 + COUNT * 2_000
@@ -74,10 +131,15 @@ test(`the gateway keeps ${COUNT} accounts in four threads, and loses none with a
 
   const seen = []
   const has = (what, account, text) => seen.some(event => event.what === what && event.account === account && (text === undefined || event.text === text))
+  const began = process.hrtime.bigint()
+  /** What it takes on this machine, the server and all who write included. */
+  const report = what => t.diagnostic?.(`${what}: ${Number((process.hrtime.bigint() - began) / 1_000_000_000n)} s since the start, ${(process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6).toFixed(0)} s of the processor, ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB resident`)
+  report('before the first socket')
   const gateway = await startGateway({ folder, accounts, threads: 4, socketOptions: { waWebSocketUrl: server.url }, onEvent: event => seen.push(event) })
   afterwards(t, () => gateway.end())
   await until('all accounts are open', () => accounts.every(account => has('open', account)), PATIENCE_MS)
   assert.equal(gateway.threads().length, 4)
+  report(`${COUNT} accounts open`)
 
   // Each writes to one of another thread.
   const round = async text => {
@@ -85,9 +147,11 @@ test(`the gateway keeps ${COUNT} accounts in four threads, and loses none with a
     await until(`all messages of round ${text}`, () => accounts.every((_, n) => has('message', accounts[(n + 1) % COUNT], `${text} ${n}`)), PATIENCE_MS)
   }
   await round('first')
+  report('each has written to another one')
   const opens = seen.filter(({ what }) => what === 'open').length
   await gateway.threads()[1].terminate()
   await until('its share is open again', () => seen.filter(({ what }) => what === 'open').length === opens + COUNT / 4, PATIENCE_MS)
+  report('a thread was ended, and its share is open again')
   await round('second')
   assert.deepEqual(seen.filter(({ what }) => ['not sent', 'thread failed', 'logged out'].includes(what)), [])
   assert.equal(seen.filter(({ what }) => what === 'thread restarted').length, 1)

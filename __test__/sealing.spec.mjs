@@ -5,8 +5,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { useMultiFileAuthState } from 'baileys'
 import { changeEncryptionKey, openCask, repairCask, rewriteCask, useCaskAuthState, verifyCask } from 'baileys-cask'
-import { open } from './helpers/casks.mjs'
+import { authFolder, ONE_OF_EACH, textsIn } from './helpers/auth-folders.mjs'
+import { contents, open } from './helpers/casks.mjs'
 import { copyFolder, imageOf, logOf, newPath, tempFolder } from './helpers/folders.mjs'
 import { contentsOf, damage, fill } from './helpers/upkeep.mjs'
 
@@ -272,6 +274,47 @@ test('useCaskAuthState keeps an account in a sealed folder', async t => {
   const again = await useCaskAuthState(path, { encryptionKey: PASSPHRASE })
   assert.equal(again.state.creds.registrationId, 4711)
   await again.close()
+})
+
+test('a folder of Baileys is imported into a sealed cask once, and nothing of it can be read there', async t => {
+  const source = await authFolder(t, ONE_OF_EACH)
+  const before = textsIn(source)
+  const plain = await useCaskAuthState(newPath(t), { importFrom: source })
+  const expected = await contents(plain.cask, ['baileys-cask:import'])
+  await plain.close()
+  const path = newPath(t)
+  const { state, saveCreds, cask, close } = await useCaskAuthState(path, { importFrom: source, encryptionKey: PASSPHRASE })
+  assert.deepEqual(await contents(cask, ['baileys-cask:import']), expected)
+  const multiFile = await useMultiFileAuthState(source)
+  for (const [family, values] of Object.entries(ONE_OF_EACH)) {
+    // Without the classes that Baileys makes of some.
+    assert.deepEqual(structuredClone(await state.keys.get(family, Object.keys(values))), structuredClone(await multiFile.state.keys.get(family, Object.keys(values))))
+  }
+  assert.deepEqual(state.creds, multiFile.state.creds)
+  await cask.backup(`${path}-backup`)
+
+  // Ids, numbers, names and keys, as texts and as bytes, and how the records and the files are called.
+  const bytes = [7, 1, 2, 3, 4, 5, 6].map(byte => Buffer.alloc(16, byte))
+  const texts = [...new Set(Object.entries(ONE_OF_EACH).flatMap(([family, values]) => [family, ...Object.keys(values)]).filter(text => text.length > 5)), 'Ada', 'registrationId', 'noiseKey', state.creds.me.id, state.creds.advSecretKey, source, ...bytes]
+  const look = folder => texts.filter(text => everythingIn(folder).includes(text))
+  assert.deepEqual([look(path), look(`${path}-backup`)], [[], []])
+  // The search finds what is there to be found.
+  assert.ok(look(plain.cask.path).length > texts.length * 0.7, `${look(plain.cask.path)}`)
+
+  await state.keys.set({ session: { '15550100002.0': { turned: true } } })
+  state.creds.nextPreKeyId = 50
+  await saveCreds()
+  await close()
+  assert.deepEqual(look(path), [])
+  assert.deepEqual(textsIn(source), before)
+  // Neither with the folder, nor without it, nor with another one in its place.
+  for (const importFrom of [source, await authFolder(t, { session: { '15550100002.0': { other: true } } }), join(path, 'nothing')]) {
+    const again = await useCaskAuthState(path, { importFrom, encryptionKey: PASSPHRASE })
+    assert.deepEqual(await again.state.keys.get('session', ['15550100002.0']), { '15550100002.0': { turned: true } }, 'a ratchet was turned back')
+    assert.deepEqual([again.state.creds.nextPreKeyId, again.state.creds.registrationId], [50, state.creds.registrationId])
+    await again.close()
+  }
+  for (const encryptionKey of [undefined, KEY]) await assert.rejects(useCaskAuthState(path, { importFrom: source, encryptionKey }), { code: 'ERR_CASK_KEY' })
 })
 
 test('no error shows anything of a key', async t => {

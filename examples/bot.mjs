@@ -8,10 +8,11 @@ import { useCaskAuthState, withCask } from 'baileys-cask'
  * Starts the bot on a folder. Gives what ends it.
  * @param {string} folder
  * @param {object} [socketOptions] further options of makeWASocket
+ * @param {object} [caskOptions] further options of openCask
  */
-export async function startBot(folder, socketOptions) {
+export async function startBot(folder, socketOptions, caskOptions) {
   // openWaitMs: whoever restarts a bot may start the new process before the old one has ended.
-  const { state, saveCreds, close } = await useCaskAuthState(folder, { openWaitMs: 10_000 })
+  const { state, saveCreds, close } = await useCaskAuthState(folder, { openWaitMs: 10_000, ...caskOptions })
   let sock
   let ended = false
 

@@ -6,6 +6,8 @@ const SHARED = [
 const TYPED = Object.getPrototypeOf(Uint8Array)
 const ITERATORS = [[][Symbol.iterator](), new Map().entries(), (function * () {})(), (async function * () {})()].map(Object.getPrototypeOf)
 const ALL = [...SHARED, TYPED, TYPED.prototype, ...ITERATORS]
+// Node.js makes some of the values of globalThis when they are first looked at, and with them some properties more.
+Object.getOwnPropertyDescriptors(globalThis)
 
 /** Every property of what is shared, as it is now. */
 export function sharedProperties() {

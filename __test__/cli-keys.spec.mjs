@@ -179,6 +179,7 @@ describe('key', () => {
     const gate = standstill(t, { binding: 'rewrite', raise: 'SIGINT' })
     const { code, stderr } = await within(30_000, 'the end', startCli(t, ['key', 'remove', path, target, '--key-file', file(t, PASSPHRASE)], { env: gate.env }).ended)
     assert.deepEqual([code, gate.wasReached()], [130, true], stderr)
+    assert.match(stderr, /the signal of the rewrite was aborted/)
     assert.deepEqual(readdirSync(dirname(target)), [])
     assert.equal((await verifyCask(path, { encryptionKey: PASSPHRASE })).ok, true)
   })

@@ -1,7 +1,7 @@
 // Backup, compaction, verification, repair and the rollback guard, as JavaScript sees them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openCask, repairCask, rewriteCask, verifyCask } from 'baileys-cask'
 import { open } from './helpers/casks.mjs'
@@ -81,11 +81,16 @@ test('a target where something is, and a name of an unfinished folder, are refus
 })
 
 test('compaction takes what is dead', async t => {
-  const cask = await open(t, { path: newPath(t) })
-  // Less than a segment: nothing is compacted by itself.
+  const path = newPath(t)
+  const cask = await open(t, { path })
+  // Less than a segment: nothing is compacted by itself, before the call ends it.
   for (let round = 0; round < 30; round++) await cask.account().keys.set({ session: { s: { round, filler: 'x'.repeat(120_000) } } })
+  const size = () => segmentsOf(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0)
+  const before = size()
   const { bytesBefore, bytesAfter } = await cask.compact()
-  assert.ok(bytesBefore > 3_000_000 && bytesAfter < bytesBefore / 4, `${bytesBefore} to ${bytesAfter}`)
+  assert.ok(before > 3_000_000 && size() < before / 4, `${before} to ${size()}`)
+  // From then on the background may be there before it.
+  if (bytesBefore > 0) assert.ok(bytesBefore > 3_000_000 && bytesAfter < bytesBefore / 4, `${bytesBefore} to ${bytesAfter}`)
   assert.equal((await cask.account().keys.get('session', ['s'])).s.round, 29)
   assert.equal((await cask.compact()).bytesBefore, 0)
 })

@@ -25,7 +25,16 @@ const OTHER_BOOT: [u8; 16] = [2; 16];
 
 /// A closed cask of several segments.
 fn cask() -> Image {
-    let image = Run::new(options(Durability::Process)).steps(&[everything(), vec![Step::Close]].concat()).disk.image();
+    ended_by(Step::Close)
+}
+
+/// One whose manifest does not name its segments yet.
+fn killed() -> Image {
+    ended_by(Step::Vanish)
+}
+
+fn ended_by(end: Step) -> Image {
+    let image = Run::new(options(Durability::Process)).steps(&[everything(), vec![end]].concat()).disk.image();
     let count = segments(&image).len();
     assert!(count > 3, "{count} segments");
     image
@@ -83,10 +92,12 @@ fn at_every_question(image: &Image, work: impl Fn(&Arc<dyn Fs>, Cancel<'_>) -> R
 
 #[test]
 fn verifying_stops_between_segments() {
-    let whole = cask();
-    let count = segments(&whole).len();
+    let (closed, killed) = (cask(), killed());
     for boot in [BOOT, OTHER_BOOT] {
-        for (image, least) in [(&whole, count), (&damaged(), count + 2)] {
+        // Each segment is read once where all is well.
+        for (image, least) in
+            [(&closed, segments(&closed).len()), (&killed, segments(&killed).len()), (&damaged(), segments(&closed).len() + 2)]
+        {
             let cancelled = at_every_question(image, |fs, cancel| {
                 verify(Path::new(FOLDER), fs, boot, &VerifyOptions { cancel, ..VerifyOptions::default() }).map(drop)
             });

@@ -51,7 +51,7 @@ impl Usage {
             self.table()
         };
         let own = table.get(&segment).cloned().unwrap_or_default();
-        BatchUsage { table, segment, own }
+        BatchUsage { table, segment, own, live: 0, tombstones: 0 }
     }
 
     /// What is needed of a segment.
@@ -87,31 +87,46 @@ fn subtract(table: &Table, location: Location) {
     }
 }
 
-/// Counts for one batch.
+/// Counts for one batch. Its own segment's counters are told when it is dropped: an atomic addition for each record would make the
+/// processor wait for one record's memory before it asks for the next one's. So drop it before anybody else can see the records.
 #[derive(Debug)]
 pub struct BatchUsage<'a> {
     table: RwLockReadGuard<'a, Table>,
     segment: u32,
     own: Arc<Counters>,
+    /// What to add, which is below zero where older records of the segment died.
+    live: u64,
+    tombstones: u64,
 }
 
 impl BatchUsage<'_> {
     /// A record of the batch is what the index has.
-    pub fn added(&self, location: Location) {
-        self.own.live.fetch_add(location.size(), Ordering::Relaxed);
+    pub const fn added(&mut self, location: Location) {
+        self.live = self.live.wrapping_add(location.size());
     }
 
     /// The batch has a delete, clear or drop of so many bytes.
-    pub fn tombstone(&self, bytes: u64) {
-        self.own.tombstones.fetch_add(bytes, Ordering::Relaxed);
+    pub const fn tombstone(&mut self, bytes: u64) {
+        self.tombstones += bytes;
     }
 
     /// The index no longer has this record.
-    pub fn died(&self, location: Location) {
+    pub fn died(&mut self, location: Location) {
         if location.segment() == self.segment {
-            self.own.live.fetch_sub(location.size(), Ordering::Relaxed);
+            self.live = self.live.wrapping_sub(location.size());
         } else {
             subtract(&self.table, location);
+        }
+    }
+}
+
+impl Drop for BatchUsage<'_> {
+    fn drop(&mut self) {
+        if self.live != 0 {
+            self.own.live.fetch_add(self.live, Ordering::Relaxed);
+        }
+        if self.tombstones != 0 {
+            self.own.tombstones.fetch_add(self.tombstones, Ordering::Relaxed);
         }
     }
 }

@@ -59,6 +59,11 @@ impl Arena {
         }
     }
 
+    /// Something of the last record, behind which the next one is put.
+    pub(super) fn touch(&self) -> u32 {
+        self.bytes.last().map_or(0, |byte| u32::from(*byte))
+    }
+
     /// Adds a record and gives its offset.
     pub(super) fn push(&mut self, key: &[u8], location: Location) -> u32 {
         self.reserve(record_bytes(key));

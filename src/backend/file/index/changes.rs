@@ -13,8 +13,9 @@ use crate::record::CREDS_KEY;
 #[derive(Debug)]
 pub struct Changes<'a> {
     hasher: &'a KeyHasher,
-    contents: RwLockWriteGuard<'a, Contents>,
+    // Dropped before the lock is let go: then what is counted of a record is there before it can die.
     usage: BatchUsage<'a>,
+    contents: RwLockWriteGuard<'a, Contents>,
     unreachable: Unreachable,
 }
 
@@ -30,7 +31,7 @@ pub struct Put {
 impl<'a> Changes<'a> {
     #[inline]
     pub(super) fn new(account: &'a AccountIndex, usage: BatchUsage<'a>) -> Self {
-        Self { hasher: &account.hasher, contents: account.write(), usage, unreachable: Unreachable::default() }
+        Self { hasher: &account.hasher, usage, contents: account.write(), unreachable: Unreachable::default() }
     }
 
     /// Makes room for so many records in all, which then do not move on their way in. A count that is too high costs memory until
@@ -43,17 +44,7 @@ impl<'a> Changes<'a> {
     #[inline]
     pub fn put(&mut self, key: &[u8], location: Location) -> Put {
         let hash = self.hasher.hash(key);
-        let Contents { records, families } = &mut *self.contents;
-        let before = records.put(self.hasher, hash, key, location);
-        self.usage.added(location);
-        match before {
-            Some(before) => {
-                families.resized(key, before.size(), location.size());
-                self.usage.died(before);
-            }
-            None => families.added(key, location.size()),
-        }
-        Put { hash, replaces: before.is_some() }
+        Put { hash, replaces: self.put_hashed(hash, key, location) }
     }
 
     /// There is a delete that takes so many bytes of the log; gives the hash of the record that was there.
@@ -83,6 +74,34 @@ impl<'a> Changes<'a> {
             Some(creds) => self.usage.died(creds),
             None => {}
         }
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
+    }
+
+    /// Reads what putting records with these hashes is going to read. See `Records::touch`.
+    #[inline]
+    pub(super) fn touch(&self, hashes: impl Iterator<Item = u64>) {
+        self.contents.records.touch(hashes);
+    }
+
+    /// There is a record, new or changed, whose key has this hash; gives whether there was one before.
+    #[inline]
+    pub(super) fn put_hashed(&mut self, hash: u64, key: &[u8], location: Location) -> bool {
+        let Contents { records, families } = &mut *self.contents;
+        let before = records.put(self.hasher, hash, key, location);
+        self.usage.added(location);
+        match before {
+            Some(before) => {
+                families.resized(key, before.size(), location.size());
+                self.usage.died(before);
+            }
+            None => families.added(key, location.size()),
+        }
+        before.is_some()
     }
 
     #[inline]

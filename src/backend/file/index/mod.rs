@@ -28,7 +28,7 @@ pub use self::location::{Location, ShortSize};
 pub use self::ops::{OpPlaces, for_each_op};
 use super::cache::ValueCache;
 use super::usage::Usage;
-use crate::codec::frame;
+use crate::codec::frame::{self, Chunk};
 use crate::codec::hint::{HintGroup, HintOp};
 use crate::record::Op;
 
@@ -36,6 +36,8 @@ use crate::record::Op;
 pub const ACCOUNT_TABLE_SHARDS: usize = 4;
 /// A batch of more operations than this bypasses the value cache: a bulk load must not push out what is hot.
 const CACHED_BATCH_OPS: usize = 64;
+/// Memory of so many records is asked for at once.
+const TOUCHED_AT_ONCE: usize = 32;
 /// A value above this size is not cached when it is written.
 const CACHED_VALUE_BYTES: usize = 64 << 10;
 
@@ -94,12 +96,16 @@ impl Index {
         let mut chunks = frame::chunks(bytes).peekable();
         let Some(first) = chunks.peek() else { return Unreachable::default() };
         let account = self.account_or_new(first.body.account);
-        let cache_values = cache.filter(|_| ops::has_few_ops(bytes, CACHED_BATCH_OPS));
+        let has_few = ops::has_few_ops(bytes, CACHED_BATCH_OPS);
         let mut changes = Changes::new(&account, self.usage.of_batch(segment));
+        if !has_few {
+            publish_many(&mut changes, chunks, segment, offset, cache);
+            return changes.finish();
+        }
         for_each_op(chunks, segment, offset, |op, location| match op {
             Op::Put { key, value } => {
                 let Put { hash, replaces } = changes.put(key, location);
-                match cache_values.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
+                match cache.filter(|_| value.len() <= CACHED_VALUE_BYTES) {
                     Some(cache) if replaces => cache.replace(Found { hash, location }, value),
                     Some(cache) => cache.insert(Found { hash, location }, value),
                     None if replaces => cache.into_iter().for_each(|cache| cache.remove(hash)),
@@ -182,4 +188,42 @@ impl Index {
     pub fn free(&self, unreachable: &Unreachable) {
         self.usage.died(unreachable.locations());
     }
+}
+
+/// Does the operations of a frame that has many. They are hashed some at a time, and the memory of all of those is touched before
+/// the first one is done.
+fn publish_many<'a>(
+    changes: &mut Changes<'_>,
+    chunks: impl Iterator<Item = Chunk<'a>>,
+    segment: u32,
+    offset: u64,
+    cache: Option<&ValueCache>,
+) {
+    let mut puts: Vec<(u64, &[u8], Location)> = Vec::with_capacity(TOUCHED_AT_ONCE);
+    let forget = |hash| cache.into_iter().for_each(|cache| cache.remove(hash));
+    let put_all = |changes: &mut Changes<'_>, puts: &mut Vec<(u64, &[u8], Location)>| {
+        changes.touch(puts.iter().map(|(hash, ..)| *hash));
+        for (hash, key, location) in puts.drain(..) {
+            if changes.put_hashed(hash, key, location) {
+                forget(hash);
+            }
+        }
+    };
+    for_each_op(chunks, segment, offset, |op, location| match op {
+        Op::Put { key, .. } => {
+            puts.push((changes.hash(key), key, location));
+            if puts.len() == TOUCHED_AT_ONCE {
+                put_all(changes, &mut puts);
+            }
+        }
+        Op::Delete { key } => {
+            put_all(changes, &mut puts);
+            changes.delete(key, location.size()).into_iter().for_each(forget);
+        }
+        Op::Clear | Op::Drop => {
+            put_all(changes, &mut puts);
+            changes.clear(location.size(), op == Op::Clear);
+        }
+    });
+    put_all(changes, &mut puts);
 }

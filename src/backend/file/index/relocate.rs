@@ -36,7 +36,7 @@ impl Index {
                 Op::Put { key, .. } => copies.push((account.hasher.hash(key), key, location)),
                 Op::Delete { .. } | Op::Clear | Op::Drop => tombstones += location.size(),
             });
-            let usage = self.usage.of_batch(places.segment());
+            let mut usage = self.usage.of_batch(places.segment());
             usage.tombstone(tombstones);
             let mut contents = account.write();
             let Contents { records, families } = &mut *contents;
@@ -50,6 +50,9 @@ impl Index {
                     usage.died(before);
                 }
             }
+            // Counted before anybody else can see the records.
+            drop(usage);
+            drop(contents);
         }
     }
 }

@@ -42,6 +42,12 @@ impl Shard {
         if self.table.is_empty() { self.find_in_few(key) } else { self.table.find(tag(hash), |at| self.arena.find(at, key)) }
     }
 
+    /// Something of what putting a record with this hash is going to read, and nothing that has a meaning.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u32 {
+        self.table.touch(tag(hash)) ^ self.arena.touch()
+    }
+
     // Apart from the rest, so that the rest is small enough to become a part of who calls it.
     #[inline(never)]
     fn find_in_few(&self, key: &[u8]) -> Option<Location> {

@@ -77,6 +77,11 @@ impl Table {
         }
     }
 
+    /// Something of the slot with which a search for this tag begins.
+    pub(super) fn touch(&self, tag: u32) -> u32 {
+        self.slots.get(self.home(tag)).map_or(0, |slot| slot.at)
+    }
+
     fn place_of(&self, slot: Slot) -> Option<usize> {
         let mut place = self.home(slot.tag);
         while *self.slots.get(place).filter(|other| !other.is_empty())? != slot {

@@ -56,6 +56,7 @@ fn change() -> impl Strategy<Value = Change> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => proptest::collection::vec(change(), 1..12).prop_map(Step::Batch),
+        2 => proptest::collection::vec(change(), CACHED_BATCH_OPS..5 * CACHED_BATCH_OPS).prop_map(Step::Batch),
         4 => (0..400_u32, 1..200_u32).prop_map(|(from, count)| Step::Fill(from, count)),
         2 => (0..400_u32, 1..200_u32, 0..300_usize).prop_map(|(from, count, reserved)| Step::Load(from, count, reserved)),
         2 => Just(Step::Relocate),
@@ -290,4 +291,27 @@ fn a_record_that_was_written_anew_is_not_found_in_the_copy_of_the_old_one() {
     let account = index.account(ACCOUNT).unwrap();
     let segments = [b"\x02a", b"\x02b"].map(|key| account.find(key).unwrap().location.segment());
     assert_eq!(segments, [3, 2]);
+}
+
+#[test]
+fn what_a_batch_takes_is_counted_before_another_one_can_replace_it() {
+    const ROUNDS: u64 = 20_000;
+    let index = Index::default();
+    let frame = frame_of(ACCOUNT, &[Op::Put { key: b"\x02a", value: b"v" }]);
+    let mut bytes = 0;
+    for_each_op(frame::chunks(&frame), 1, 256, |_, location| bytes += location.size());
+    std::thread::scope(|scope| {
+        let writers = [1, 2].map(|segment| {
+            let (index, frame) = (&index, &frame);
+            scope.spawn(move || (0..ROUNDS).for_each(|round| index.free(&index.publish(frame, segment, 256 + round * 8, None))))
+        });
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            for segment in [1, 2] {
+                let live = index.usage.needed(segment).live;
+                assert!(live <= 2 * bytes, "{live} bytes are needed of segment {segment}");
+            }
+        }
+    });
+    let live = [1, 2].map(|segment| index.usage.needed(segment).live);
+    assert!(live == [0, bytes] || live == [bytes, 0], "{live:?} of {bytes}");
 }

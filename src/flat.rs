@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use crate::sync::thread_local;
+
 type Job = Box<dyn FnOnce()>;
 
 thread_local! {
@@ -35,7 +37,7 @@ pub fn run(job: impl FnOnce() + 'static) {
     }
     let _done = Done;
     job();
-    while let Some(next) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(VecDeque::pop_front)) {
+    while let Some(next) = WAITING.with(|waiting| waiting.borrow_mut().as_mut().and_then(VecDeque::pop_front)) {
         next();
     }
 }
@@ -45,7 +47,7 @@ struct Done;
 
 impl Drop for Done {
     fn drop(&mut self) {
-        WAITING.with_borrow_mut(Option::take);
+        WAITING.with(|waiting| waiting.borrow_mut().take());
     }
 }
 

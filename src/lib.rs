@@ -26,5 +26,7 @@ pub mod secret;
 pub mod stats;
 #[forbid(unsafe_code)]
 pub mod store;
+#[forbid(unsafe_code)]
+mod sync;
 
 pub use error::{Error, ErrorKind, Result};

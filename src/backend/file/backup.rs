@@ -7,7 +7,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cancel::Cancel;
 use super::frames::Frames;
@@ -18,6 +17,7 @@ use super::{FileBackend, lock, manifest_file, sealing};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a backup is made.
 #[derive(Debug, Clone, Copy, Default)]

@@ -12,6 +12,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 
 use super::index::{Found, Location};
+use crate::sync::switch_point;
 
 /// Bytes that all casks of the process share.
 pub const PROCESS_CACHE_BYTES: u64 = 64 << 20;
@@ -123,6 +124,7 @@ impl ValueCache {
     }
 
     fn values(&self) -> &Values {
+        switch_point();
         self.own.as_ref().unwrap_or_else(|| shared())
     }
 

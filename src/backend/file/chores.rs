@@ -2,18 +2,24 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::error::{Error, Result};
+use crate::sync::mpsc::{Sender, channel};
+use crate::sync::{IS_CHECKED, thread};
 
 type Chore = Box<dyn FnOnce() + Send>;
 
 /// A way to hand work to the thread.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Chores {
     queue: Sender<Chore>,
+}
+
+impl std::fmt::Debug for Chores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chores").finish_non_exhaustive()
+    }
 }
 
 impl Chores {
@@ -22,11 +28,18 @@ impl Chores {
     /// # Errors
     /// `Io` where the thread cannot be started.
     pub fn shared() -> Result<Self> {
+        if IS_CHECKED {
+            return Self::start();
+        }
         static SHARED: Mutex<Option<Chores>> = Mutex::new(None);
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(chores) = &*shared {
             return Ok(chores.clone());
         }
+        Ok(shared.insert(Self::start()?).clone())
+    }
+
+    fn start() -> Result<Self> {
         let (queue, inbox) = channel::<Chore>();
         thread::Builder::new()
             .name("cask-chores".into())
@@ -37,7 +50,7 @@ impl Chores {
                 }
             })
             .map_err(|cause| Error::io("clone", Path::new("the thread for chores"), &cause))?;
-        Ok(shared.insert(Self { queue }).clone())
+        Ok(Self { queue })
     }
 
     /// Hands over work. It is done after all that was handed over before.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::cancel::Cancel;
@@ -17,6 +16,7 @@ use crate::codec::frame::{body_of_checked, open_chunk};
 use crate::error::{Error, Result};
 use crate::record::{Op, OpReader};
 use crate::secret::Secret;
+use crate::sync::mpsc::channel;
 
 /// Records, told apart from others by their sum, in whatever order they come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Damage that is met while nobody waits for an answer, and who wants to hear of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::FileBackend;
 use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 type Tell = dyn Fn(&Error) + Send + Sync;
 

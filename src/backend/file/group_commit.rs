@@ -1,7 +1,6 @@
 //! Group commit: batches that wait are written together, and share one sync where they ask for one.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use super::tail::Tail;
 use super::writer::Job;
@@ -9,6 +8,7 @@ use super::{Durability, FileBackend, lock};
 use crate::backend::{Batch, Completion};
 use crate::error::{Error, Result};
 use crate::flat;
+use crate::sync::atomic::Ordering;
 
 /// Queued batches are merged into one write up to this size.
 const MERGED_WRITE_BYTES: usize = 4 << 20;

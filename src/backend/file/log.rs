@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fs::{Fs, FsFile, write_all_at};
 use super::preallocation::Spare;
@@ -17,6 +16,7 @@ use crate::codec::manifest::ManifestEntry;
 use crate::codec::read_u32;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of a run of frames.
 #[derive(Debug)]

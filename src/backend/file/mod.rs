@@ -27,6 +27,8 @@ mod replace;
 mod reserve;
 pub mod rewrite;
 pub mod rollback;
+#[cfg(all(test, feature = "schedules"))]
+mod schedules;
 pub mod sealing;
 pub mod segments;
 mod survey;
@@ -38,8 +40,7 @@ mod writer;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use self::cache::ValueCache;
@@ -56,6 +57,8 @@ use super::{AccountFacts, Applied, Backend, Batch, Completion, Facts, ValueSink}
 use crate::codec::frame::{self, Form, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Fingerprint, Secret};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{IS_CHECKED, Mutex, MutexGuard, thread_local};
 
 pub use self::backup::{BackupOptions, BackupReport};
 pub use self::cancel::Cancel;
@@ -66,7 +69,7 @@ pub use self::recover::RecoveryReport;
 /// Length at which a segment ends and the next one begins.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
 /// A batch up to this size is written on the calling thread when nothing else waits.
-const DIRECT_WRITE_BYTES: usize = 1 << 20;
+const DIRECT_WRITE_BYTES: usize = if IS_CHECKED { 512 } else { 1 << 20 };
 /// A thread keeps its encoding buffer up to this size.
 const KEPT_BUFFER_BYTES: usize = 1 << 20;
 /// More records than this are freed on the writer thread.
@@ -176,7 +179,7 @@ pub struct FileBackend {
 }
 
 /// How often a batch looks whether the append lock is free before it is queued, and how long it waits in between: some ten microseconds.
-const PATIENCE_SPINS: u32 = 64;
+const PATIENCE_SPINS: u32 = if IS_CHECKED { 1 } else { 64 };
 const SPINS_PER_TRY: u32 = 16;
 
 thread_local! {

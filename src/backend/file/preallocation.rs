@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use super::fs::{FsFile, write_all_at};
 use super::{Durability, FileBackend, lock};
+use crate::sync::atomic::Ordering;
 
 /// The first file of a session has this part of a full segment.
 const FIRST_PART: u64 = 64;

@@ -5,12 +5,12 @@
 //! who are refused and try again would take the room before compaction does.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::fs::write_all_at;
 use super::{FileBackend, lock};
 use crate::error::{Error, Result};
+use crate::sync::atomic::Ordering;
 
 /// File name of the room that is set aside.
 pub const RESERVE: &str = "reserve";

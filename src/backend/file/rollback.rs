@@ -6,8 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -15,6 +14,8 @@ use serde_json::{Map, Value, json};
 use super::writer::Job;
 use super::{FileBackend, lock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// While a cask is written to, the state file follows at this distance.
 pub const NOTED_EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use quick_cache::sync::Cache;
 
@@ -13,6 +13,7 @@ use crate::codec::cipher::Cipher;
 use crate::codec::frame::{body_of_checked, open_chunk};
 use crate::error::{Error, Result};
 use crate::record::Op;
+use crate::sync::RwLock;
 
 /// Descriptors of segments that are read but no longer written, over the whole process.
 const OPEN_SEALED_SEGMENTS: usize = 128;

@@ -1,12 +1,13 @@
 //! How many bytes of each segment are still needed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 
 use super::index::Location;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{RwLock, RwLockReadGuard};
 
 /// Bytes of one segment by what they are.
 #[derive(Debug, Default)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::cache::ValueCache;
 use super::cancel::Cancel;
@@ -20,6 +19,7 @@ use crate::codec::manifest::Manifest;
 use crate::error::{Error, ErrorKind, RecordFact, Result};
 use crate::record::{CREDS_KEY, family_name, id_of};
 use crate::secret::Secret;
+use crate::sync::atomic::AtomicU64;
 
 pub use super::survey::Damage;
 

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::FileBackend;
 use super::index::Unreachable;
 use crate::backend::Completion;
 use crate::error::{Error, Result};
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use crate::sync::{IS_CHECKED, thread};
 
 /// Work for the thread.
 pub enum Job {
@@ -49,17 +49,24 @@ impl Writer {
     /// # Errors
     /// `Io` where the thread cannot be started.
     pub fn shared() -> Result<Self> {
+        if IS_CHECKED {
+            return Self::start();
+        }
         static SHARED: Mutex<Option<Writer>> = Mutex::new(None);
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writer) = &*shared {
             return Ok(writer.clone());
         }
+        Ok(shared.insert(Self::start()?).clone())
+    }
+
+    fn start() -> Result<Self> {
         let (jobs, inbox) = channel();
         thread::Builder::new()
             .name("cask-writer".into())
             .spawn(move || run(&inbox))
             .map_err(|cause| Error::io("clone", std::path::Path::new("the writer thread"), &cause))?;
-        Ok(shared.insert(Self { jobs }).clone())
+        Ok(Self { jobs })
     }
 
     /// Hands over work. The thread lives as long as the process, so nothing is lost.
@@ -109,7 +116,7 @@ struct Attention {
 
 impl Attention {
     fn new() -> Self {
-        Self { has_room: thread::available_parallelism().is_ok_and(|count| count.get() > 1), is_close: false }
+        Self { has_room: !IS_CHECKED && std::thread::available_parallelism().is_ok_and(|count| count.get() > 1), is_close: false }
     }
 
     /// The next job, where one comes soon after the thread has become free.

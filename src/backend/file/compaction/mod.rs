@@ -13,7 +13,6 @@ mod choose;
 mod copy;
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use self::choose::{Choice, cheapest, choose};
 use self::copy::{Needs, copy};
@@ -26,6 +25,7 @@ use super::{Durability, FileBackend, hints, lock, manifest_file};
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Op;
+use crate::sync::atomic::Ordering;
 
 /// A compaction that leaves more than this part of what it read is not worth another one right after it.
 const LITTLE_GAIN: (u64, u64) = (9, 10);

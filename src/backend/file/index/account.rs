@@ -1,12 +1,13 @@
 //! One account's records behind one lock.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::PoisonError;
 
 use super::Found;
 use super::hasher::KeyHasher;
 use super::location::Location;
 use super::records::Records;
 use crate::backend::{Families, ReadCounts};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One account's records behind one lock, so that a batch is seen whole or not at all.
 #[derive(Debug, Default)]

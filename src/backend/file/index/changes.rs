@@ -1,13 +1,12 @@
 //! Changes of one account's records that are seen together.
 
-use std::sync::RwLockWriteGuard;
-
 use super::account::{AccountIndex, Contents, Unreachable};
 use super::hasher::KeyHasher;
 use super::location::Location;
 use crate::backend::Families;
 use crate::backend::file::usage::BatchUsage;
 use crate::record::CREDS_KEY;
+use crate::sync::RwLockWriteGuard;
 
 /// Changes of one account's records. Nobody reads the account while this lives, so all of them are seen at once.
 #[derive(Debug)]

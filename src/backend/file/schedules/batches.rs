@@ -1,0 +1,77 @@
+//! Group commit: order, acknowledgements, and the end of a cask.
+
+use super::explore;
+use super::world::{NEVER, NOW, World, busy, is_closed, join, options, start};
+use crate::backend::file::Durability::{Power, Process};
+use crate::error::ErrorKind;
+
+/// Bytes of cache: some values, not all.
+const CACHE_BYTES: u64 = 1024;
+
+#[test]
+fn batches_keep_their_order_and_are_seen_when_they_are_acknowledged() {
+    explore(300, || {
+        let world = World::new(options(Process, NEVER, CACHE_BYTES));
+        join(busy(&world, 3, 3));
+        assert!(world.judge().iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn regular_syncs_change_no_order() {
+    explore(200, || {
+        let world = World::new(options(Process, NOW, CACHE_BYTES));
+        join(busy(&world, 2, 3));
+        assert!(world.judge().iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn power_safe_batches_are_on_disk_when_they_are_acknowledged() {
+    explore(300, || {
+        let world = World::new(options(Power, NEVER, CACHE_BYTES));
+        join(busy(&world, 3, 3));
+        assert!(world.judge().iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn who_closes_loses_nobody() {
+    for durability in [Process, Power] {
+        explore(200, move || {
+            let world = World::new(options(durability, NEVER, CACHE_BYTES));
+            let mut threads = busy(&world, 3, 2);
+            threads.push(start(&world, World::close));
+            join(threads);
+            let outcomes = world.judge();
+            assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(is_closed));
+            world.reopen(&outcomes);
+        });
+    }
+}
+
+#[test]
+fn a_flush_brings_to_disk_what_was_acknowledged_before_it() {
+    explore(200, || {
+        let world = World::new(options(Process, NEVER, CACHE_BYTES));
+        let mut threads = busy(&world, 2, 3);
+        threads.push(start(&world, World::flush));
+        threads.push(start(&world, World::flush));
+        join(threads);
+        assert!(world.judge().iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn nobody_sees_a_power_safe_batch_whose_sync_has_failed() {
+    explore(200, || {
+        let world = World::new(options(Power, NEVER, CACHE_BYTES));
+        let mut threads = busy(&world, 3, 2);
+        threads.push(start(&world, |world| world.disk.fail_syncs()));
+        join(threads);
+        world.look();
+        let outcomes = world.judge();
+        let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+        assert!(refused.iter().all(|error| error.kind() == ErrorKind::Poisoned), "{refused:?}");
+    });
+}

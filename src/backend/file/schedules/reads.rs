@@ -112,6 +112,13 @@ impl Records {
         }
     }
 
+    /// Leaves the cache what it may come to at any time where it is full: without the record.
+    fn evict(&self, record: usize) {
+        if let Some(found) = self.cask.index.account(ACCOUNT).and_then(|records| records.find(&key(record))) {
+            self.cask.cache.remove(found.hash);
+        }
+    }
+
     /// Makes sure that the value which is cached for the place that the index has is the one in that place. Gives whether there
     /// was one.
     fn compare(&self, record: usize) -> bool {
@@ -138,7 +145,7 @@ fn scenario(cache_bytes: u64, compared: &AtomicUsize, compacted: &AtomicUsize) {
     let mut threads: Vec<_> = (0..RECORDS)
         .map(|record| start(&records, move |records| (1..=VERSIONS).for_each(|version| records.write(record, version))))
         .collect();
-    threads.extend((0..2).map(|_| start(&records, |records| (0..5).for_each(|_| records.read()))));
+    threads.extend((0..2).map(|_| start(&records, |records| (0..8).for_each(|_| records.read()))));
     let done = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let counts = Arc::clone(&done);
     threads.push(start(&records, move |records| {
@@ -153,6 +160,7 @@ fn scenario(cache_bytes: u64, compared: &AtomicUsize, compacted: &AtomicUsize) {
             counts.0.fetch_add(usize::from(records.compare(turn % RECORDS)), Ordering::Relaxed);
         }
     }));
+    threads.push(start(&records, |records| (0..8).for_each(|turn| records.evict(turn % RECORDS))));
     join(threads);
     (0..RECORDS).for_each(|record| {
         records.compare(record);
@@ -169,7 +177,7 @@ fn a_read_gives_nothing_older_than_what_was_shown_before() {
     static COMPARED: AtomicUsize = AtomicUsize::new(0);
     static COMPACTED: AtomicUsize = AtomicUsize::new(0);
     // Room for all values, and for about one.
-    explore(300, || scenario(4096, &COMPARED, &COMPACTED));
+    explore(600, || scenario(4096, &COMPARED, &COMPACTED));
     explore(150, || scenario(400, &COMPARED, &COMPACTED));
     let (compared, compacted) = (COMPARED.load(Ordering::Relaxed), COMPACTED.load(Ordering::Relaxed));
     assert!(compared > 0 && compacted > 0, "{compared} cached values were compared, {compacted} compactions made");

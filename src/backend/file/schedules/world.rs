@@ -192,14 +192,20 @@ impl World {
         }
     }
 
-    /// Brings to disk what has been acknowledged, and makes sure of that.
+    /// Brings to disk what has been acknowledged, and makes sure of that; begins when something has.
     pub fn flush(&self) {
+        let mut told = self.told.lock().unwrap();
+        while *told == 0 {
+            told = self.tells.wait(told).unwrap();
+        }
+        drop(told);
         let acknowledged: Vec<(usize, usize)> = self.noted(|notes| {
             let all = notes.handed.iter().enumerate();
             all.filter(|(_, handed)| matches!(&handed.outcomes[..], [Ok(())]))
                 .map(|(number, handed)| (number, handed.bytes))
                 .collect()
         });
+        assert!(!acknowledged.is_empty());
         let (sender, receiver) = shuttle::sync::mpsc::channel();
         self.cask.flush(Box::new(move |outcome| sender.send(outcome).unwrap()));
         receiver.recv().expect("a flush was never told of").unwrap();

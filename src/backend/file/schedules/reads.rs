@@ -19,7 +19,7 @@ const RECORDS: usize = 2;
 /// So many versions of each record are written; every fourth one is a delete.
 const VERSIONS: usize = 6;
 const fn is_delete(version: usize) -> bool {
-    version % 4 == 0
+    version.is_multiple_of(4)
 }
 
 fn key(record: usize) -> Vec<u8> {

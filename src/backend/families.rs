@@ -13,27 +13,27 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// Families with a code, and the creds.
-const CODES: usize = FAMILY_KNOWN_MAX as usize + 1;
-
-/// What keys of these families begin with, in the order of their places.
-const PREFIXES: [[u8; 1]; CODES] = [[1], [2], [3], [4], [5], [6], [7], [8], [9], [10], [FAMILY_CREDS]];
-
-/// The counts of one account. They change with its records, under the same lock.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Families {
-    coded: [Count; CODES],
-    /// Those without a code, by what their keys begin with.
-    named: HashMap<Box<[u8]>, Count>,
+/// Records of a family with a code, or the creds. There are at most eleven of these in an account, and most often one to three.
+#[derive(Debug, Clone, Copy)]
+struct Coded {
+    code: [u8; 1],
+    /// More do not fit into memory.
+    records: u32,
+    bytes: u64,
 }
 
-/// Place of a family with a code.
-const fn place(code: u8) -> Option<usize> {
-    match code {
-        FAMILY_CREDS => Some(CODES - 1),
-        1..=FAMILY_KNOWN_MAX => Some(code as usize - 1),
-        _ => None,
-    }
+/// The counts of one account. They change with its records, under the same lock, and are kept small: a process may have thousands.
+#[derive(Debug, Clone, Default)]
+pub struct Families {
+    coded: Vec<Coded>,
+    /// Those without a code, by what their keys begin with. Few accounts have any.
+    #[allow(clippy::box_collection)]
+    named: Option<Box<HashMap<Box<[u8]>, Count>>>,
+}
+
+/// Whether a family has a code.
+const fn is_coded(code: u8) -> bool {
+    matches!(code, 1..=FAMILY_KNOWN_MAX | FAMILY_CREDS)
 }
 
 impl Families {
@@ -65,24 +65,41 @@ impl Families {
 
     #[inline]
     fn change(&mut self, key: &[u8], work: impl FnOnce(&mut Count)) {
-        let coded = key.first().and_then(|code| place(*code)).and_then(|place| self.coded.get_mut(place));
-        match coded {
-            Some(count) => work(count),
+        match key.first() {
+            Some(code) if is_coded(*code) => self.change_coded(*code, work),
             // What no family is, but for its first byte, has that one's count.
-            None => self.change_named(family_of(key).or(key.get(..1)).unwrap_or_default(), work),
+            _ => self.change_named(family_of(key).or(key.get(..1)).unwrap_or_default(), work),
         }
+    }
+
+    #[inline]
+    fn change_coded(&mut self, code: u8, work: impl FnOnce(&mut Count)) {
+        if let Some(coded) = self.coded.iter_mut().find(|coded| coded.code == [code]) {
+            let mut count = Count { records: coded.records.into(), bytes: coded.bytes };
+            work(&mut count);
+            (coded.records, coded.bytes) = (u32::try_from(count.records).unwrap_or(u32::MAX), count.bytes);
+            return;
+        }
+        let mut count = Count::default();
+        work(&mut count);
+        self.coded.reserve_exact(1);
+        self.coded.push(Coded { code: [code], records: u32::try_from(count.records).unwrap_or(u32::MAX), bytes: count.bytes });
     }
 
     #[cold]
     fn change_named(&mut self, prefix: &[u8], work: impl FnOnce(&mut Count)) {
-        if let Some(count) = self.named.get_mut(prefix) {
+        let named = self.named.get_or_insert_default();
+        if let Some(count) = named.get_mut(prefix) {
             work(count);
             if count.records == 0 {
-                self.named.remove(prefix);
+                named.remove(prefix);
             }
-            return;
+        } else {
+            work(named.entry(prefix.into()).or_default());
         }
-        work(self.named.entry(prefix.into()).or_default());
+        if named.is_empty() {
+            self.named = None;
+        }
     }
 
     /// Adds the counts of another account.
@@ -91,12 +108,11 @@ impl Families {
             count.records += more.records;
             count.bytes += more.bytes;
         };
-        self.coded.iter_mut().zip(&other.coded).for_each(|(count, more)| add(count, more));
-        for (prefix, more) in &other.named {
-            match self.named.get_mut(prefix) {
-                Some(count) => add(count, more),
-                None => drop(self.named.insert(prefix.clone(), *more)),
-            }
+        for more in &other.coded {
+            self.change_coded(more.code[0], |count| add(count, &Count { records: more.records.into(), bytes: more.bytes }));
+        }
+        for (prefix, more) in other.named.iter().flat_map(|named| named.iter()) {
+            add(self.named.get_or_insert_default().entry(prefix.clone()).or_default(), more);
         }
     }
 
@@ -108,8 +124,8 @@ impl Families {
 
     /// Families that have records, by what their keys begin with.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Count)> {
-        let coded = PREFIXES.iter().zip(&self.coded).map(|(prefix, count)| (&prefix[..], *count));
-        let named = self.named.iter().map(|(prefix, count)| (&**prefix, *count));
+        let coded = self.coded.iter().map(|coded| (&coded.code[..], Count { records: coded.records.into(), bytes: coded.bytes }));
+        let named = self.named.iter().flat_map(|named| named.iter()).map(|(prefix, count)| (&**prefix, *count));
         coded.chain(named).filter(|(_, count)| count.records > 0)
     }
 }
@@ -169,7 +185,7 @@ mod tests {
             families.removed(key, 7);
             assert_eq!(counts(&families).first().map(|(_, records, bytes)| (*records, *bytes)), Some((1, 5)));
             families.removed(key, 5);
-            assert_eq!(families, Families::default());
+            assert!(families.is_empty());
         }
     }
 }

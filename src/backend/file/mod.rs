@@ -7,6 +7,7 @@ mod chores;
 pub mod compaction;
 mod copying;
 mod damage;
+mod direct_write;
 mod facts;
 pub mod folder;
 mod frames;
@@ -32,12 +33,12 @@ mod schedules;
 pub mod sealing;
 pub mod segments;
 mod survey;
+mod syncing;
 mod tail;
 mod usage;
 pub mod verify;
 mod writer;
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
@@ -54,11 +55,10 @@ use self::segments::Wait;
 use self::tail::Tail;
 use self::writer::{Job, Writer};
 use super::{AccountFacts, Applied, Backend, Batch, Completion, Facts, ValueSink};
-use crate::codec::frame::{self, Form, FrameKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Fingerprint, Secret};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{IS_CHECKED, Mutex, MutexGuard, thread_local};
+use crate::sync::{Mutex, MutexGuard};
 
 pub use self::backup::{BackupOptions, BackupReport};
 pub use self::cancel::Cancel;
@@ -68,10 +68,6 @@ pub use self::recover::RecoveryReport;
 
 /// Length at which a segment ends and the next one begins.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
-/// A batch up to this size is written on the calling thread when nothing else waits.
-const DIRECT_WRITE_BYTES: usize = if IS_CHECKED { 512 } else { 1 << 20 };
-/// A thread keeps its encoding buffer up to this size.
-const KEPT_BUFFER_BYTES: usize = 1 << 20;
 /// More records than this are freed on the writer thread.
 const FREED_ELSEWHERE_RECORDS: usize = 256;
 
@@ -176,17 +172,6 @@ pub struct FileBackend {
     generation: Mutex<u64>,
     guard: OnceLock<rollback::Guard>,
     counts: facts::LogCounts,
-}
-
-/// How often a batch looks whether the append lock is free before it is queued, and how long it waits in between: some ten microseconds.
-const PATIENCE_SPINS: u32 = if IS_CHECKED { 1 } else { 64 };
-const SPINS_PER_TRY: u32 = 16;
-
-thread_local! {
-    /// Where this thread encodes its batches.
-    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// Where this thread seals them.
-    static SEALED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
@@ -392,192 +377,6 @@ impl FileBackend {
     fn free(&self, unreachable: Unreachable) {
         self.index.free(&unreachable);
         drop(unreachable);
-    }
-
-    fn schedule_tick(&self) {
-        // Nearly always it is due already, and a look tells. A tick that is not due any more looks at the tail after that: it has seen
-        // what this thread has written, or this thread sees that it is not due.
-        if !self.tick_due.load(Ordering::Acquire) && !self.tick_due.swap(true, Ordering::AcqRel) {
-            self.writer.send(Job::Tick(self.this.clone(), Instant::now() + self.sync_interval));
-        }
-    }
-
-    /// Encodes a batch.
-    fn with_frame<T>(&self, batch: Batch<'_>, work: impl FnOnce(&mut Vec<u8>) -> Result<T>) -> Result<T> {
-        self.check_writable()?;
-        // A thread that is ending has no buffer any more, and may be the one that lets another one's batch go on.
-        let mut frame = FRAME.try_with(RefCell::take).unwrap_or_default();
-        frame.clear();
-        frame.shrink_to(KEPT_BUFFER_BYTES);
-        let done = if frame::encode_batch(&mut frame, batch.account, batch.ops, Form::of(&self.log.cipher)) {
-            work(&mut frame)
-        } else {
-            Err(Error::internal("malformed operations in a batch"))
-        };
-        let _ = FRAME.try_with(|kept| kept.replace(frame));
-        done
-    }
-
-    /// Alone, a batch is written right here; `None` where it has to be queued. It never overtakes one that is queued: those leave
-    /// the queue only under the append lock.
-    fn write_at_once(&self, frame: &mut [u8]) -> Option<Result<()>> {
-        if self.durability == Durability::Power || frame.len() > DIRECT_WRITE_BYTES {
-            return None;
-        }
-        if !self.log.cipher.is_sealed() {
-            return self.write_prepared(frame, None);
-        }
-        // Outside of the append lock: sealing takes as long as a write.
-        let mut sealed = SEALED.try_with(RefCell::take).unwrap_or_default();
-        sealed.clear();
-        sealed.shrink_to(KEPT_BUFFER_BYTES);
-        let written = match self.log.prepare(frame, &mut sealed) {
-            Ok(()) => self.write_prepared(frame, Some(&mut sealed)),
-            Err(error) => Some(Err(error)),
-        };
-        let _ = SEALED.try_with(|kept| kept.replace(sealed));
-        written
-    }
-
-    /// The same for a frame and what of it goes to disk, if that is not the frame itself.
-    fn write_prepared(&self, frame: &mut [u8], sealed: Option<&mut Vec<u8>>) -> Option<Result<()>> {
-        // Another thread's batch takes a few microseconds, less than a way through the queue.
-        let mut tail = (0..PATIENCE_SPINS).find_map(|_| {
-            let tail = self.tail.try_lock().ok();
-            if tail.is_none() {
-                (0..SPINS_PER_TRY).for_each(|_| std::hint::spin_loop());
-            }
-            tail
-        })?;
-        if tail.closed || self.queued.load(Ordering::Acquire) > 0 {
-            return None;
-        }
-        let outcome = self.commit_here(&mut tail, frame, sealed);
-        let rolled = std::mem::take(&mut tail.rolled);
-        drop(tail);
-        self.schedule_tick();
-        if rolled {
-            self.after_roll();
-        }
-        Some(outcome)
-    }
-
-    /// Writes one encoded batch on this thread and makes it visible.
-    fn commit_here(&self, tail: &mut Tail, frame: &mut [u8], sealed: Option<&mut Vec<u8>>) -> Result<()> {
-        let written = match sealed {
-            Some(sealed) => self.log.append(tail, sealed),
-            None => self.log.append(tail, frame),
-        };
-        if let Some(error) = written.error {
-            return Err(self.heed(error));
-        }
-        self.discard(self.index.publish(frame, written.segment, written.offset, Some(&self.cache)));
-        Ok(())
-    }
-
-    /// Brings all that was written to disk. Runs in turn, without the append lock.
-    fn sync(&self) -> Result<()> {
-        self.check_writable()?;
-        let plan = lock(&self.tail)?.begin_sync();
-        let began = Instant::now();
-        if let Err(error) = plan.run(&self.log) {
-            return Err(self.poison(&error));
-        }
-        self.counts.syncs.add_duration(began.elapsed());
-        lock(&self.tail)?.end_sync(&plan);
-        Ok(())
-    }
-
-    /// The regular sync: brings everything to disk and says so in the log. Runs on the writer thread.
-    fn tick(&self) {
-        self.tick_due.store(false, Ordering::Release);
-        let Ok(_turn) = lock(&self.turn) else { return };
-        if self.check_writable().is_err() || self.detach_if_removed() {
-            return;
-        }
-        let dirty = lock(&self.tail).is_ok_and(|tail| tail.dirty);
-        if dirty && self.sync().is_err() {
-            return;
-        }
-        self.follow_with_guard();
-        let Ok(mut tail) = lock(&self.tail) else { return };
-        if tail.closed {
-            return;
-        }
-        // What was written since has its own tick, or will.
-        if !tail.dirty && tail.unmarked && tail.is_active() {
-            // A mark that fails to be written costs nothing but the news it carries.
-            let _ = self.log.append_empty(&mut tail, FrameKind::Mark);
-        }
-        let is_ahead = tail.is_ahead_of_manifest();
-        drop(tail);
-        // One that fails is tried again at the next tick.
-        if is_ahead && self.write_manifest().is_ok() {
-            self.schedule_compaction();
-        }
-    }
-
-    fn write_manifest(&self) -> Result<()> {
-        let mut generation = lock(&self.generation)?;
-        let manifest = {
-            let tail = lock(&self.tail)?;
-            manifest_file::describe(&self.log, &tail, *generation + 1)
-        };
-        manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher).map_err(|error| self.heed(error))?;
-        *generation += 1;
-        lock(&self.tail)?.through = manifest.through;
-        Ok(())
-    }
-
-    /// Ends the segment being written, and lets the manifest speak for everything written so far.
-    ///
-    /// # Errors
-    /// `Io`, `Poisoned`, `Closed`, `Detached`.
-    fn settle(&self) -> Result<()> {
-        let _turn = lock(&self.turn)?;
-        self.check_writable()?;
-        let is_settled = {
-            let mut tail = lock(&self.tail)?;
-            self.log.end_segment(&mut tail);
-            !tail.dirty && tail.unsynced.is_empty() && !tail.is_ahead_of_manifest()
-        };
-        if is_settled {
-            return Ok(());
-        }
-        self.sync()?;
-        self.write_manifest()
-    }
-
-    /// Writes what is queued and syncs. Runs on the writer thread.
-    fn flush_now(&self) -> Result<()> {
-        let _turn = lock(&self.turn)?;
-        self.drain_in_turn();
-        self.check_writable()?;
-        let tail = lock(&self.tail)?;
-        // Marks ask for no sync: they hold nothing.
-        let safe = !tail.dirty && tail.unsynced.is_empty();
-        drop(tail);
-        if safe { Ok(()) } else { self.sync() }
-    }
-
-    /// Ends the log so that the next open knows it is whole.
-    fn end_log(&self) -> Result<()> {
-        let mut tail = lock(&self.tail)?;
-        tail.closed = true;
-        // Without its end frame the log is safe all the same, so a failure to write it is told last.
-        let ended = if tail.is_active() { self.log.append_empty(&mut tail, FrameKind::End) } else { Ok(()) };
-        self.log.end_segment(&mut tail);
-        if let Some(spare) = tail.spare.take() {
-            self.log.remove_spare(&spare);
-        }
-        if tail.unsynced.is_empty() && !tail.is_ahead_of_manifest() {
-            return ended;
-        }
-        drop(tail);
-        self.sync()?;
-        self.write_manifest()?;
-        self.write_missing_hints(&|| true);
-        ended
     }
 }
 

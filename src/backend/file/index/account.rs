@@ -75,7 +75,12 @@ impl AccountIndex {
         contents.records.check(&self.hasher);
         let mut counted = Families::default();
         contents.records.iter().for_each(|(key, location)| counted.added(key, location.size()));
-        assert_eq!(contents.families, counted);
+        let sorted = |families: &Families| {
+            let mut all: Vec<_> = families.iter().map(|(prefix, count)| (prefix.to_vec(), count)).collect();
+            all.sort_by(|one, other| one.0.cmp(&other.0));
+            all
+        };
+        assert_eq!(sorted(&contents.families), sorted(&counted));
     }
 
     /// Whether somebody reads or changes the records.

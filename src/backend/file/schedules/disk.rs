@@ -40,6 +40,14 @@ impl Disk {
         })
     }
 
+    /// Leaves what survives a loss of power.
+    pub fn lose_power(&self) {
+        for file in self.files.lock().unwrap().values() {
+            let bytes = &mut *file.bytes.lock().unwrap();
+            bytes.written.clone_from(&bytes.synced);
+        }
+    }
+
     /// From now on every sync fails, also those that have begun.
     pub fn fail_syncs(&self) {
         self.fails.store(true, Ordering::SeqCst);

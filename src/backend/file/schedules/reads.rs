@@ -16,6 +16,7 @@ use crate::backend::{Applied, Backend, Batch};
 use crate::record::Op;
 
 const RECORDS: usize = 2;
+const ALL: [usize; RECORDS] = [0, 1];
 /// So many versions of each record are written; every fourth one is a delete.
 const VERSIONS: usize = 6;
 const fn is_delete(version: usize) -> bool {
@@ -64,11 +65,14 @@ impl Records {
         work(&mut self.known.lock().unwrap()[record])
     }
 
-    fn write(&self, record: usize, version: usize) {
-        self.known(record, |known| known.begun = version);
-        let (key, value) = (key(record), value(record, version));
+    /// Writes a version of some records, as one batch.
+    fn write(&self, records: &[usize], version: usize) {
         let mut ops = Vec::new();
-        if is_delete(version) { Op::Delete { key: &key } } else { Op::Put { key: &key, value: &value } }.pack(&mut ops);
+        for record in records {
+            self.known(*record, |known| known.begun = version);
+            let (key, value) = (key(*record), value(*record, version));
+            if is_delete(version) { Op::Delete { key: &key } } else { Op::Put { key: &key, value: &value } }.pack(&mut ops);
+        }
         let (sender, receiver) = channel();
         let applied = self.cask.apply(Batch { account: ACCOUNT, ops: &ops, fence: 0 }, &mut || {
             let sender = sender.clone();
@@ -76,11 +80,11 @@ impl Records {
         });
         let outcome = if let Applied::Now(outcome) = applied { outcome } else { receiver.recv().unwrap() };
         outcome.unwrap();
-        self.known(record, |known| known.shown = known.shown.max(version));
+        records.iter().for_each(|record| self.known(*record, |known| known.shown = known.shown.max(version)));
     }
 
-    /// Takes note of a version that was read, where `before` had been shown when the read began.
-    fn note(&self, record: usize, before: usize, seen: Option<&[u8]>) {
+    /// Takes note of a version that was read, where `before` had been shown when the read began; gives it.
+    fn note(&self, record: usize, before: usize, seen: Option<&[u8]>) -> usize {
         let begun = self.known(record, |known| known.begun);
         let version = match seen {
             Some(value) => version_of(record, value),
@@ -89,27 +93,32 @@ impl Records {
         };
         assert!((before..=begun).contains(&version), "version {version} was read after {before} had been shown");
         self.known(record, |known| known.shown = known.shown.max(version));
+        version
     }
 
+    /// Reads one record or all of them, in one of both ways.
     fn read(&self) {
-        let at_once = thread_rng().gen_bool(0.5);
-        let records: Vec<usize> =
-            if thread_rng().gen_bool(0.3) { (0..RECORDS).collect() } else { vec![thread_rng().gen_range(0..RECORDS)] };
+        let one = thread_rng().gen_range(0..RECORDS);
+        let wait = if thread_rng().gen_bool(0.5) { Wait::Allowed } else { Wait::Refused };
+        self.get(if thread_rng().gen_bool(0.3) { &ALL } else { &ALL[one..=one] }, wait);
+    }
+
+    /// Reads some records with one call; gives their versions, or none where it would have had to wait.
+    fn get(&self, records: &[usize], wait: Wait) -> Vec<usize> {
         let before: Vec<usize> = records.iter().map(|record| self.known(*record, |known| known.shown)).collect();
         let keys: Vec<Vec<u8>> = records.iter().map(|record| key(*record)).collect();
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let mut seen: Vec<Option<Vec<u8>>> = Vec::new();
         let mut sink = |value: Option<&[u8]>| seen.push(value.map(<[u8]>::to_vec));
-        let is_there = if at_once {
-            self.cask.get_at_once(ACCOUNT, &keys, &mut sink).unwrap()
-        } else {
-            self.cask.get(ACCOUNT, &keys, &mut sink).map(|()| true).unwrap()
+        let is_there = match wait {
+            Wait::Refused => self.cask.get_at_once(ACCOUNT, &keys, &mut sink).unwrap(),
+            Wait::Allowed => self.cask.get(ACCOUNT, &keys, &mut sink).map(|()| true).unwrap(),
         };
-        if is_there {
-            for ((record, before), seen) in records.iter().zip(before).zip(&seen) {
-                self.note(*record, before, seen.as_deref());
-            }
+        if !is_there {
+            return Vec::new();
         }
+        let read = records.iter().zip(before).zip(&seen);
+        read.map(|((record, before), seen)| self.note(*record, before, seen.as_deref())).collect()
     }
 
     /// Leaves the cache what it may come to at any time where it is full: without the record.
@@ -143,7 +152,7 @@ fn start(records: &Arc<Records>, work: impl FnOnce(&Records) + Send + 'static) -
 fn scenario(cache_bytes: u64, compared: &AtomicUsize, compacted: &AtomicUsize) {
     let records = Records::new(cache_bytes);
     let mut threads: Vec<_> = (0..RECORDS)
-        .map(|record| start(&records, move |records| (1..=VERSIONS).for_each(|version| records.write(record, version))))
+        .map(|record| start(&records, move |records| (1..=VERSIONS).for_each(|version| records.write(&[record], version))))
         .collect();
     threads.extend((0..2).map(|_| start(&records, |records| (0..8).for_each(|_| records.read()))));
     let done = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
@@ -181,4 +190,49 @@ fn a_read_gives_nothing_older_than_what_was_shown_before() {
     explore(150, || scenario(400, &COMPARED, &COMPACTED));
     let (compared, compacted) = (COMPARED.load(Ordering::Relaxed), COMPACTED.load(Ordering::Relaxed));
     assert!(compared > 0 && compacted > 0, "{compared} cached values were compared, {compacted} compactions made");
+}
+
+#[test]
+fn a_slow_read_leaves_nothing_old_in_the_cache() {
+    static COMPACTED: AtomicUsize = AtomicUsize::new(0);
+    explore(400, || {
+        let records = Records::new(4096);
+        // The version that follows has another length, or the same one.
+        let first = thread_rng().gen_range(1..=2);
+        records.write(&[0], first);
+        records.evict(0);
+        let is_read_before = thread_rng().gen_bool(0.5);
+        join(vec![
+            start(&records, |records| drop(records.get(&[0], Wait::Allowed))),
+            start(&records, move |records| records.write(&[0], first + 1)),
+        ]);
+        if is_read_before {
+            assert_eq!(records.get(&[0], Wait::Allowed), [first + 1]);
+        }
+        // Where the read left an old value, it must not pass for the one that is copied now.
+        let compacted = records.cask.compact_all().unwrap();
+        COMPACTED.fetch_add(usize::from(compacted.before > 0), Ordering::Relaxed);
+        assert_eq!(records.get(&[0], Wait::Allowed), [first + 1]);
+        records.compare(0);
+        records.cask.close().unwrap();
+    });
+    assert!(COMPACTED.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn records_of_one_batch_are_read_together() {
+    explore(400, || {
+        let records = Records::new(4096);
+        records.write(&ALL, 2);
+        join(vec![
+            start(&records, |records| {
+                let versions = records.get(&ALL, Wait::Allowed);
+                assert_eq!(versions[0], versions[1], "a part of a batch was read");
+            }),
+            // Of the same length, so that it goes to where the one before it is cached.
+            start(&records, |records| records.write(&ALL, 3)),
+            start(&records, |records| records.evict(thread_rng().gen_range(0..RECORDS))),
+        ]);
+        records.cask.close().unwrap();
+    });
 }

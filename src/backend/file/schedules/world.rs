@@ -255,8 +255,10 @@ impl World {
         notes.handed.into_iter().flat_map(|handed| handed.outcomes).collect()
     }
 
-    /// After the cask was closed: whoever opens it again finds all that was acknowledged, and nothing that was refused.
+    /// After the cask was closed: whoever opens it again finds all that was acknowledged, and nothing that was refused, also where
+    /// power was lost meanwhile.
     pub fn reopen(&self, outcomes: &[Result<()>]) {
+        self.disk.lose_power();
         let cask = open(&self.disk, &self.options);
         let last = (0..outcomes.len()).filter(|number| outcomes[*number].is_ok()).max_by_key(|number| self.place(*number));
         for (number, outcome) in outcomes.iter().enumerate() {

@@ -6,7 +6,7 @@
 // Node has findings of its own, with and without the addon: those count where a function of the addon is on the stack. How many
 // there are of the others is told, with the addon and without it.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,15 +24,17 @@ function run(command, args, env = {}) {
 /** What valgrind says of a run, as its findings' text in XML. */
 function findings(folder, mode) {
   const report = join(folder, `${mode}.xml`)
+  const done = join(folder, `${mode}.done`)
   const valgrind = [
     '--tool=memcheck', '--smc-check=all-non-file', '--error-limit=no', '--num-callers=40', '--fair-sched=yes',
     '--leak-check=full', '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite', '--xml=yes', `--xml-file=${report}`,
   ]
   // Without its compilers Node makes no code at run time, which valgrind would have to look for at every step.
-  const node = [process.execPath, '--jitless', '--no-warnings', MAIN, mode]
+  const node = [process.execPath, '--jitless', '--no-warnings', MAIN, mode, done]
   run('valgrind', [...valgrind, ...node], { NAPI_RS_NATIVE_LIBRARY_PATH: join(folder, ADDON) })
   const text = readFileSync(report, 'utf8')
   if (!text.includes('<state>FINISHED</state>')) throw new Error('valgrind did not come to its end')
+  if (!existsSync(done)) throw new Error('what valgrind ran did not come to its end')
   return text.match(/<error>.*?<\/error>/gs) ?? []
 }
 

@@ -1,6 +1,6 @@
 // What valgrind.mjs runs: worker threads that share a cask with this one, run transactions, and are closed or terminated in the
 // middle of them. With `plain` nothing of the addon is loaded, and a map stands for the cask.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
@@ -12,10 +12,19 @@ const WORKERS = 2
 const TRANSACTIONS = 6
 const plain = isMainThread ? process.argv[2] === 'plain' : workerData.plain
 
+/** Makes sure that the threads of this process run the addon that was asked for, and no other one that the loader has found. */
+function checkLoaded() {
+  const loaded = readFileSync('/proc/self/maps', 'utf8').split('\n').filter(line => line.endsWith('.node')).map(line => line.slice(line.indexOf('/')))
+  const others = loaded.filter(path => path !== process.env.NAPI_RS_NATIVE_LIBRARY_PATH)
+  if (loaded.length === 0 || others.length > 0) throw new Error(`of addons, ${others[0] ?? 'none'} is in memory, not ${process.env.NAPI_RS_NATIVE_LIBRARY_PATH}`)
+}
+
 async function open(path) {
   if (!plain) {
     const { openCask } = await import('../../index.mjs')
-    return openCask({ path })
+    const cask = await openCask({ path })
+    checkLoaded()
+    return cask
   }
   const records = new Map()
   const keys = {
@@ -67,6 +76,8 @@ async function inMain() {
   if (!(counted >= least)) throw new Error(`${counted} transactions were counted, not ${least}`)
   await cask.close()
   rmSync(join(path, '..'), { recursive: true })
+  // Told only now, when all of it was seen to be done.
+  writeFileSync(process.argv[3], `${counted} transactions`)
 }
 
 await (isMainThread ? inMain() : inWorker())

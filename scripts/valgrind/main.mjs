@@ -15,8 +15,8 @@ const plain = isMainThread ? process.argv[2] === 'plain' : workerData.plain
 /** Makes sure that the threads of this process run the addon that was asked for, and no other one that the loader has found. */
 function checkLoaded() {
   const loaded = readFileSync('/proc/self/maps', 'utf8').split('\n').filter(line => line.endsWith('.node')).map(line => line.slice(line.indexOf('/')))
-  const others = loaded.filter(path => path !== process.env.NAPI_RS_NATIVE_LIBRARY_PATH)
-  if (loaded.length === 0 || others.length > 0) throw new Error(`of addons, ${others[0] ?? 'none'} is in memory, not ${process.env.NAPI_RS_NATIVE_LIBRARY_PATH}`)
+  const asked = process.env.NAPI_RS_NATIVE_LIBRARY_PATH
+  if (loaded.length === 0 || loaded.some(path => path !== asked)) throw new Error(`not ${asked} was loaded, but ${[...new Set(loaded)].join(', ') || 'no addon'}`)
 }
 
 async function open(path) {

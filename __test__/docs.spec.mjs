@@ -170,6 +170,7 @@ describe('commands on a page are there', () => {
     npx: ([program, command, part]) => program in manifest.bin && (COMMANDS.has(command) || COMMANDS.has(`${command} ${part}`)),
     cd: ([folder]) => existsSync(join(PACKAGE, folder)),
     '.ci/run': () => true,
+    'scripts/sanitize': ([sanitizer]) => new RegExp(`\\b${sanitizer}\\b`).test(readFileSync(join(PACKAGE, 'scripts/sanitize'), 'utf8')),
     // Run with these options in bundlers.spec.mjs.
     esbuild: args => args.includes('--bundle') && args.includes('--platform=node'),
   }

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { BufferJSON } from 'baileys'
+import { keysByFamily } from './by-family.mjs'
 import { withBaileysTransactions } from './wrapped.mjs'
 
 /**
@@ -8,34 +9,21 @@ import { withBaileysTransactions } from './wrapped.mjs'
  * changes to a file. Nothing can be read from that file, nothing is atomic, and deletes are not kept.
  */
 const makeKeys = file => {
-  const families = new Map()
+  let texts = ''
+  const keep = value => {
+    const text = JSON.stringify(value, BufferJSON.replacer)
+    texts += text
+    return text
+  }
+  const keys = keysByFamily(keep, text => JSON.parse(text, BufferJSON.reviver))
   return {
-    async get(family, ids) {
-      const records = families.get(family)
-      const found = {}
-      for (const id of ids) {
-        const text = records?.get(id)
-        if (text !== undefined) found[id] = JSON.parse(text, BufferJSON.reviver)
-      }
-      return found
-    },
+    get: keys.get,
     async set(data) {
-      let all = ''
-      for (const family in data) {
-        let records = families.get(family)
-        if (!records) families.set(family, records = new Map())
-        for (const id in data[family]) {
-          const value = data[family][id]
-          if (value === null || value === undefined) {
-            records.delete(id)
-          } else {
-            const text = JSON.stringify(value, BufferJSON.replacer)
-            records.set(id, text)
-            all += text
-          }
-        }
-      }
-      if (all !== '') writeSync(file, all)
+      texts = ''
+      // Its work is done when it returns; nothing of it waits.
+      const done = keys.set(data)
+      if (texts !== '') writeSync(file, texts)
+      return done
     }
   }
 }

@@ -1,38 +1,37 @@
 //! Group commit: order, acknowledgements, and the end of a cask.
 
+use std::time::Duration;
+
 use super::explore;
 use super::world::{NEVER, NOW, World, busy, is_closed, join, options, start};
-use crate::backend::file::Durability::{Power, Process};
+use crate::backend::file::Durability::{self, Power, Process};
 use crate::error::ErrorKind;
 
 /// Bytes of cache: some values, not all.
 const CACHE_BYTES: u64 = 1024;
 
-#[test]
-fn batches_keep_their_order_and_are_seen_when_they_are_acknowledged() {
-    explore(300, || {
-        let world = World::new(options(Process, NEVER, CACHE_BYTES));
-        join(busy(&world, 3, 3));
+/// Threads that write and read, three batches each, all of which end well.
+fn all_end_well(schedules: usize, durability: Durability, sync_interval: Duration, threads: usize) {
+    explore(schedules, move || {
+        let world = World::new(options(durability, sync_interval, CACHE_BYTES));
+        join(busy(&world, threads, 3));
         assert!(world.judge().iter().all(Result::is_ok));
     });
+}
+
+#[test]
+fn batches_keep_their_order_and_are_seen_when_they_are_acknowledged() {
+    all_end_well(300, Process, NEVER, 3);
 }
 
 #[test]
 fn regular_syncs_change_no_order() {
-    explore(200, || {
-        let world = World::new(options(Process, NOW, CACHE_BYTES));
-        join(busy(&world, 2, 3));
-        assert!(world.judge().iter().all(Result::is_ok));
-    });
+    all_end_well(200, Process, NOW, 2);
 }
 
 #[test]
 fn power_safe_batches_are_on_disk_when_they_are_acknowledged() {
-    explore(300, || {
-        let world = World::new(options(Power, NEVER, CACHE_BYTES));
-        join(busy(&world, 3, 3));
-        assert!(world.judge().iter().all(Result::is_ok));
-    });
+    all_end_well(300, Power, NEVER, 3);
 }
 
 #[test]

@@ -195,14 +195,14 @@ impl Manifest {
     }
 
     /// Whether its numbers are such as a cask can get to. No segment has the number 0, which stands for none, and none stands for more
-    /// than the log that all of them stand for.
+    /// than the log that all of them stand for, or is a newer part of it.
     fn is_in_range(&self) -> bool {
-        let last_seq = self.through.map_or(LAST_COUNT, |link| link.last_seq);
+        let (last_id, last_seq) = self.through.map_or((0, 0), |link| (link.id, link.last_seq));
         let links = self.segments.iter().map(ManifestEntry::link).chain(self.through);
         let counts = self.segments.iter().flat_map(|entry| [entry.first_seq, entry.decided_seq]);
         [self.generation, self.synced, self.epoch].into_iter().chain(counts).all(|count| count <= LAST_COUNT)
             && self.next_id <= LAST_SEGMENT + 1
-            && self.segments.iter().all(|entry| entry.last_seq <= last_seq)
+            && self.segments.iter().all(|entry| entry.last_seq <= last_seq && (entry.is_copy || entry.id <= last_id))
             && links.into_iter().all(|link| (1..=LAST_SEGMENT).contains(&link.id) && link.last_seq <= LAST_COUNT)
     }
 }
@@ -301,6 +301,8 @@ mod tests {
             (with(ManifestEntry { id: 0, ..entry }), "a segment with the number of none"),
             (with(ManifestEntry { id: LAST_SEGMENT + 1, ..entry }), "a number of a segment"),
             (with(ManifestEntry { last_seq: 8, ..entry }), "a segment that stands for more than the log"),
+            (with(ManifestEntry { id: 2, ..entry }), "a segment that is newer than the log"),
+            (Manifest { through: None, ..good.clone() }, "a segment of a log that has none"),
             (with(ManifestEntry { first_seq: u64::MAX, ..entry }), "a first sequence number"),
             (with(ManifestEntry { decided_seq: u64::MAX, ..entry }), "a decision"),
             (Manifest { through: Some(Link { id: u64::MAX, ..entry.link() }), ..good.clone() }, "the segment that it ends with"),

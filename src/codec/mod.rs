@@ -17,8 +17,16 @@ pub mod segment;
 /// Highest sequence number, epoch and generation. No cask gets there, so what claims a higher one is refused, and one more than any is
 /// a number.
 pub const LAST_COUNT: u64 = u64::MAX >> 1;
+/// Highest sequence number of a frame in a log that can be opened: the header of a segment behind it names the next one.
+pub const LAST_SEQ: u64 = LAST_COUNT - 1;
 /// Highest number of a segment, for the same reason: at 16 MiB each, they end at 32 PiB.
 pub const LAST_SEGMENT: u64 = (u32::MAX >> 1) as u64;
+
+/// The epoch or generation after this one. The last one stays, so that what was read is never followed by what no reader takes.
+#[must_use]
+pub const fn next_count(count: u64) -> u64 {
+    if count < LAST_COUNT { count + 1 } else { LAST_COUNT }
+}
 
 /// Reads a little-endian `u16`.
 #[must_use]

@@ -42,13 +42,16 @@ pub fn run(input: &[u8]) {
         }
         assert_same(&state_of(&backend), &state, "compaction changes nothing that is read");
     }
-    write(&backend, "fuzz", b"\x02written", b"new").expect("what was opened can be written to");
+    let written = write(&backend, "fuzz", b"\x02written", b"new");
     backend.close().expect("what was written to can be closed");
     drop(backend);
 
     let backend = open(&fs, &case).unwrap_or_else(|error| panic!("what was written to cannot be opened again: {error}"));
     let mut wanted = state;
-    wanted.insert(("fuzz".into(), b"\x02written".to_vec()), Ok(b"new".to_vec()));
+    match written {
+        Ok(()) => drop(wanted.insert(("fuzz".into(), b"\x02written".to_vec()), Ok(b"new".to_vec()))),
+        Err(error) => assert!(error.to_string().contains("are used up"), "what was opened cannot be written to: {error}"),
+    }
     assert_same(&state_of(&backend), &wanted, "what was written is there beside the rest, and nothing else");
     backend.close().expect("it can be closed once more");
 }

@@ -13,8 +13,8 @@ use super::tail::{Active, Tail};
 use crate::codec::cipher::{Cipher, random};
 use crate::codec::frame::{self, FRAME_HEADER_BYTES, Form, FrameKind};
 use crate::codec::manifest::ManifestEntry;
-use crate::codec::read_u32;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::codec::{LAST_SEQ, read_u32};
 use crate::error::{Error, Result};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,6 +90,11 @@ impl Log {
         if let Some(error) = &tail.refused {
             return Written { segment: 0, offset: 0, whole: 0, error: Some(error.clone()) };
         }
+        let left = (LAST_SEQ + 1).saturating_sub(tail.next_seq);
+        if left < len && left < count_frames(run, run.len()) {
+            let error = Error::internal("sequence numbers are used up");
+            return Written { segment: 0, offset: 0, whole: 0, error: Some(error) };
+        }
         let is_full = |active: &Active| {
             active.end + len > self.roll_at() || tail.spare.as_ref().is_some_and(|spare| active.makes_way(spare, len))
         };
@@ -145,11 +150,14 @@ impl Log {
         Written { segment, offset, whole, error: Some(error) }
     }
 
-    /// Appends a frame without a payload.
+    /// Appends a frame without a payload, where there is a sequence number for it: a log may do without.
     ///
     /// # Errors
     /// `Io`.
     pub fn append_empty(&self, tail: &mut Tail, kind: FrameKind) -> Result<()> {
+        if tail.next_seq > LAST_SEQ {
+            return Ok(());
+        }
         let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES);
         frame::encode_empty(&mut frame, kind, Form::of(&self.cipher));
         let dirty = tail.dirty;

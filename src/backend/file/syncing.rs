@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::writer::Job;
 use super::{FileBackend, lock, manifest_file};
 use crate::codec::frame::FrameKind;
+use crate::codec::next_count;
 use crate::error::Result;
 use crate::sync::atomic::Ordering;
 
@@ -63,10 +64,10 @@ impl FileBackend {
         let mut generation = lock(&self.generation)?;
         let manifest = {
             let tail = lock(&self.tail)?;
-            manifest_file::describe(&self.log, &tail, *generation + 1)
+            manifest_file::describe(&self.log, &tail, next_count(*generation))
         };
         manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher).map_err(|error| self.heed(error))?;
-        *generation += 1;
+        *generation = manifest.generation;
         lock(&self.tail)?.through = manifest.through;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::fs::FsFile;
 use super::log::Log;
 use super::preallocation::{Spare, zeros_ahead};
+use crate::codec::LAST_SEGMENT;
 use crate::codec::check::Salt;
 use crate::codec::manifest::ManifestEntry;
 use crate::codec::segment::{Link, SEGMENT_HEADER_BYTES};
@@ -110,7 +111,10 @@ impl Tail {
     /// `Internal` where there is none left.
     pub fn take_id(&mut self) -> Result<u32> {
         let id = self.next_id;
-        self.next_id = id.checked_add(1).ok_or_else(|| Error::internal("segment numbers are used up"))?;
+        if u64::from(id) > LAST_SEGMENT {
+            return Err(Error::internal("segment numbers are used up"));
+        }
+        self.next_id = id + 1;
         Ok(id)
     }
 

@@ -23,6 +23,7 @@ use super::tail::SyncPlan;
 use super::usage::Needed;
 use super::{Durability, FileBackend, hints, lock, manifest_file};
 use crate::codec::manifest::{Manifest, ManifestEntry};
+use crate::codec::next_count;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Op;
 use crate::sync::atomic::Ordering;
@@ -233,14 +234,14 @@ impl FileBackend {
                 synced: replaced.synced,
                 segments: replaced.segments,
                 through: replaced.through,
-                ..manifest_file::describe(&self.log, &tail, *generation + 1)
+                ..manifest_file::describe(&self.log, &tail, next_count(*generation))
             }
         };
         manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher).map_err(|error| {
             let copies_may_count = manifest_file::may_be_in_place(&error);
             Failed { error: self.heed(error), copies_may_count }
         })?;
-        *generation += 1;
+        *generation = manifest.generation;
         lock(&self.tail)?.replace(run, copies, plan, manifest.through);
         Ok(())
     }

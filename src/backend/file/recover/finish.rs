@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::manifest_file::{self, POISON_MARKER};
+use super::super::manifest_file::{self, MANIFEST, POISON_MARKER};
 use super::super::reappend::reappend;
 use super::super::reserve::{RESERVE, is_full_disk};
 use super::super::tail::Tail;
@@ -10,6 +10,8 @@ use super::Recovered;
 use super::folder::{Folder, Segments};
 use super::replay::Replay;
 use crate::codec::manifest::ManifestEntry;
+use crate::codec::{LAST_SEGMENT, next_count};
+
 use crate::codec::segment::SEGMENT_HEADER_BYTES;
 use crate::error::{Error, Result};
 
@@ -20,14 +22,18 @@ impl Replay<'_> {
     /// `Io`.
     pub(super) fn finish(mut self, folder: &Folder) -> Result<Recovered> {
         let Folder { found, drafts, hints } = folder;
-        // Whatever is done from here on may need room. It is set aside again in due time.
-        let _ = self.log.fs.remove(&self.log.folder.join(RESERVE));
-        let mut tail = Tail::empty();
         let spoken_for = self.spoken_for();
         let above_all = found.keys().next_back().map_or(1, |newest| newest + 1).max(spoken_for + 1).max(self.manifest.next_id);
-        tail.next_id = u32::try_from(above_all).map_err(|_| Error::internal("segment numbers are used up"))?;
+        let used_up = || Error::corrupt(&self.log.folder.join(MANIFEST), 104, "no cask has so many segments");
+        if above_all > LAST_SEGMENT && (self.poisoned || self.cut) {
+            return Err(used_up());
+        }
+        let mut tail = Tail::empty();
+        tail.next_id = u32::try_from(above_all).map_err(|_| used_up())?;
+        // Whatever is done from here on may need room. It is set aside again in due time.
+        let _ = self.log.fs.remove(&self.log.folder.join(RESERVE));
         tail.next_seq = self.last_seq + 1;
-        tail.epoch = self.epoch + 1;
+        tail.epoch = next_count(self.epoch);
         tail.synced = self.synced;
         tail.through = self.manifest.through;
         tail.left = self.lived.last().map(ManifestEntry::link).or(self.manifest.through);
@@ -64,13 +70,13 @@ impl Replay<'_> {
         let mut generation = self.manifest.generation;
         if self.replaced {
             // Whether the manifest that replaced them is on disk is known only of one that is written now.
-            generation += 1;
+            generation = next_count(generation);
             let manifest = manifest_file::describe(self.log, &tail, generation);
             match manifest_file::store(&*self.log.fs, &self.log.folder, &manifest, &self.log.cipher) {
                 Ok(()) => tail.through = manifest.through,
                 // On a full disk they stay, and the cask opens all the same: nothing counts on them.
                 Err(error) if is_full_disk(&error) && !manifest_file::may_be_in_place(&error) => {
-                    generation -= 1;
+                    generation = self.manifest.generation;
                     self.leftovers.clear();
                 }
                 Err(error) => return Err(error),

@@ -10,9 +10,11 @@ use super::super::fs::FsFile;
 use super::super::hints;
 use super::super::index::Index;
 use super::super::log::Log;
+use super::super::manifest_file::MANIFEST;
 use super::RecoveryReport;
 use super::folder::{Found, Segments, choose_chain};
 use super::named::{is_as_named, walk_named};
+use crate::codec::LAST_SEQ;
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SegmentHeader};
 use crate::error::{Error, Result};
@@ -213,8 +215,12 @@ impl<'a> Replay<'a> {
         self.broken = Some(Break { path: segment.path.clone(), offset, certain });
     }
 
-    /// Refuses a log that lacks what must be there.
+    /// Refuses a log that lacks what must be there, and one whose numbers leave none for what comes next.
     fn check(&self) -> Result<()> {
+        if self.last_seq > LAST_SEQ {
+            let path = self.log.folder.join(MANIFEST);
+            return Err(Error::corrupt(&path, 0, "the log has more batches than any cask can have"));
+        }
         if let Some(broken) = &self.broken
             && (broken.certain || self.last_seq < self.synced)
         {

@@ -160,7 +160,7 @@ inEveryPlace(place => {
   })
 
   test('transactions are counted when they end, by how', async t => {
-    const cask = await openHere(t, { transactionTimeoutMs: 40 })
+    const cask = await openHere(t)
     const { keys } = cask.account()
     const fails = async () => { throw new Error('as planned') }
     await keys.transaction(async () => {})
@@ -178,7 +178,7 @@ inEveryPlace(place => {
     assert.equal(cask.stats().openTransactions, 1)
     leaver.abort()
     await assert.rejects(within(SOON_MS, 'the abortion', left), { code: 'ERR_CASK_ABORTED' })
-    await assert.rejects(within(SOON_MS, 'the limit', keys.transaction(() => stays.opened, 'x')), { code: 'ERR_CASK_TRANSACTION_TIMEOUT' })
+    await assert.rejects(within(SOON_MS, 'the limit', keys.transaction(() => stays.opened, 'x', { timeoutMs: 40 })), { code: 'ERR_CASK_TRANSACTION_TIMEOUT' })
     stays.open()
     const { aborted, transactionTimeouts } = cask.stats()
     assert.deepEqual({ aborted, transactionTimeouts }, { aborted: 1, transactionTimeouts: 1 })

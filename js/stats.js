@@ -152,7 +152,7 @@ function stats(cask, options) {
     sizes: Object.freeze([...words.sizes, Infinity])
   }
   const numbers = new Numbers(all, words.families, bounds)
-  numbers.at = 2
+  numbers.at = 1
   const [openTransactions, locks, lockWaiters] = [numbers.next(), numbers.next(), numbers.next()]
   const indexBytes = numbers.next()
   const cache = { bytes: numbers.next(), capacityBytes: numbers.next(), isShared: numbers.next() === 1 }

@@ -3,7 +3,7 @@
 //! The numbers, in this order; `js/stats.js` reads them:
 //!
 //! ```text
-//! count of numbers, count of accounts
+//! count of numbers
 //! cask      open transactions, locks, waiters; index bytes; cache bytes, capacity, 1 where it is shared;
 //!           0, or 1 and: segments, bytes, live bytes, queued batches, appended bytes, compactions, bytes compacted, bytes copied,
 //!           1 where it is poisoned, histograms of syncs, of reads, of groups
@@ -92,7 +92,7 @@ pub(super) fn pack(store: &Store, accounts: bool) -> Vec<u8> {
         }
     });
     let mut numbers = Vec::with_capacity(256 + of_accounts.len());
-    push(&mut numbers, [0, names.accounts.len() as u64]);
+    push(&mut numbers, [0]);
     push(&mut numbers, [totals.open_transactions, totals.locks, totals.lock_waiters]);
     push_facts(&mut numbers, &totals.facts);
     push_account(&mut numbers, &mut names, &totals.sum);

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_rest::AtRest;
 use super::cancel::Cancel;
 use super::fs::{Fs, read_all};
 use super::new_folder::NewFolder;
 use super::survey::{Piece, Survey, Version};
-use super::verify::{Verdict, judge, unlock};
+use super::verify::Verdict;
 use super::{Durability, FileBackend, FileOptions};
 use crate::backend::{Applied, Backend, Batch};
 use crate::codec::check::digest;
@@ -98,11 +99,11 @@ impl Target<'_> {
 
     /// Makes sure that the new cask opens and holds what was written.
     fn check(&self, folder: &Path, wanted: Tally) -> Result<()> {
-        let cipher = unlock(folder, self.fs, self.secret)?;
-        let Verdict::Whole(_) = judge(folder, self.fs, self.boot_id, &cipher, self.cancel)? else {
+        let cask = AtRest::unlock(self.fs, folder, self.boot_id, self.secret, self.cancel)?;
+        let Verdict::Whole(_) = cask.judge()? else {
             return Err(Error::internal("a cask that was just written is damaged"));
         };
-        let survey = Survey::of(&**self.fs, folder, self.boot_id, &cipher, self.cancel)?;
+        let survey = Survey::of(&cask)?;
         let mut found = Tally::default();
         self.for_each_chunk(&survey, &mut |account, records| {
             records.iter().for_each(|(op, _)| found.add(account, op));

@@ -1,5 +1,6 @@
 //! Records in a folder: an append-only log in segments, with an index in memory.
 
+mod at_rest;
 mod backup;
 pub mod cache;
 mod cancel;

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::at_rest::AtRest;
 use super::cancel::Cancel;
 use super::copying::Target;
 use super::fs::Fs;
 use super::survey::{Damage, Survey, Version};
-use super::verify::{Verdict, damaged, judge, record_fact, unlock};
+use super::verify::{Verdict, record_fact};
 use crate::error::{RecordFact, Result};
 use crate::record::{CREDS_KEY, FAMILY_NAMED};
 use crate::secret::Secret;
@@ -99,10 +100,10 @@ pub fn repair(
     options: &RepairOptions<'_>,
 ) -> Result<RepairReport> {
     let RepairOptions { doubtful, secret, cancel } = *options;
-    let cipher = unlock(folder, fs, secret)?;
-    let survey = match judge(folder, fs, boot_id, &cipher, cancel)? {
-        Verdict::Whole(_) => Survey::of(&**fs, folder, boot_id, &cipher, cancel)?,
-        Verdict::Damaged(error) => damaged(folder, fs, boot_id, &cipher, &error, cancel)?,
+    let cask = AtRest::unlock(fs, folder, boot_id, secret, cancel)?;
+    let survey = match cask.judge()? {
+        Verdict::Whole(_) => Survey::of(&cask)?,
+        Verdict::Damaged(error) => cask.survey_of_damaged(&error)?,
     };
     let mut decisions = Decisions { survey: &survey, doubtful, accounts: BTreeMap::new() };
     let target = Target { path: target, fs, boot_id, secret, cancel };

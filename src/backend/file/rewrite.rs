@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::at_rest::AtRest;
 use super::cancel::Cancel;
 use super::copying::Target;
 use super::fs::Fs;
 use super::survey::Survey;
-use super::verify::{AccountCount, Verdict, judge, unlock};
+use super::verify::{AccountCount, Verdict};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -40,12 +41,12 @@ pub fn rewrite(
     options: &RewriteOptions<'_>,
 ) -> Result<BTreeMap<String, AccountCount>> {
     let RewriteOptions { secret, new_secret, cancel } = *options;
-    let cipher = unlock(folder, fs, secret)?;
-    let found = match judge(folder, fs, boot_id, &cipher, cancel)? {
+    let cask = AtRest::unlock(fs, folder, boot_id, secret, cancel)?;
+    let found = match cask.judge()? {
         Verdict::Whole(found) => found,
         Verdict::Damaged(error) => return Err(error),
     };
-    let survey = Survey::of(&**fs, folder, boot_id, &cipher, cancel)?;
+    let survey = Survey::of(&cask)?;
     if let Some(damage) = survey.damages.first() {
         return Err(Error::corrupt(&damage.path, damage.offset, &damage.what));
     }

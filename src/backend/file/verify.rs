@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::at_rest::AtRest;
 use super::cache::ValueCache;
 use super::cancel::Cancel;
 use super::folder::refuse_argument;
@@ -13,9 +14,7 @@ use super::log::Log;
 use super::manifest_file::{self, has_poison_marker};
 use super::segments::Segments;
 use super::survey::Survey;
-use super::{SEGMENT_BYTES, recover, sealing};
-use crate::codec::cipher::Cipher;
-use crate::codec::manifest::Manifest;
+use super::{SEGMENT_BYTES, recover};
 use crate::error::{Error, ErrorKind, RecordFact, Result};
 use crate::record::{CREDS_KEY, family_name, id_of};
 use crate::secret::Secret;
@@ -73,18 +72,13 @@ pub struct VerifyOptions<'a> {
 /// Nobody may have the folder open.
 pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], options: &VerifyOptions<'_>) -> Result<VerifyReport> {
     let VerifyOptions { secret, cancel } = *options;
-    let cipher = unlock(folder, fs, secret)?;
-    let mut report = match judge(folder, fs, boot_id, &cipher, cancel)? {
+    let cask = AtRest::unlock(fs, folder, boot_id, secret, cancel)?;
+    let mut report = match cask.judge()? {
         Verdict::Whole(report) => report,
-        Verdict::Damaged(error) => describe(&damaged(folder, fs, boot_id, &cipher, &error, cancel)?),
+        Verdict::Damaged(error) => describe(&cask.survey_of_damaged(&error)?),
     };
     report.has_failed_sync = has_poison_marker(&**fs, folder);
     Ok(report)
-}
-
-/// Unlocks a cask that is looked at.
-pub(super) fn unlock(folder: &Path, fs: &Arc<dyn Fs>, secret: Option<&Secret>) -> Result<Cipher> {
-    sealing::unlock(&**fs, folder, secret).map(|sealing| sealing.cipher)
 }
 
 /// What opening would say.
@@ -95,63 +89,62 @@ pub(super) enum Verdict {
     Damaged(Error),
 }
 
-/// Reads a log as opening does.
-pub(super) fn judge(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], cipher: &Cipher, cancel: Cancel<'_>) -> Result<Verdict> {
-    let outcome = match read_manifest(folder, fs, cipher) {
-        Ok(manifest) => read(folder, fs, boot_id, &manifest, cipher, cancel),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(report) => Ok(Verdict::Whole(report)),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Verdict::Damaged(error)),
-        Err(error) => Err(error),
-    }
-}
-
-fn read_manifest(folder: &Path, fs: &Arc<dyn Fs>, cipher: &Cipher) -> Result<Manifest> {
-    manifest_file::load(&**fs, folder, cipher)?
-        .ok_or_else(|| refuse_argument("path", folder, "holds no cask; give the path of one"))
-}
-
-fn read(
-    folder: &Path,
-    fs: &Arc<dyn Fs>,
-    boot_id: [u8; 16],
-    manifest: &Manifest,
-    cipher: &Cipher,
-    cancel: Cancel<'_>,
-) -> Result<VerifyReport> {
-    let cache = ValueCache::new(Some(0));
-    let log = Log {
-        folder: folder.into(),
-        segments: Segments::new(cache.cask(), folder, Arc::clone(fs), cipher.clone()),
-        fs: Arc::clone(fs),
-        cask_id: manifest.cask_id,
-        cipher: cipher.clone(),
-        boot_id,
-        preallocates: false,
-        segment_bytes: SEGMENT_BYTES,
-        roll_at: AtomicU64::new(SEGMENT_BYTES),
-    };
-    let index = Index::default();
-    // A hint says nothing of what is in its segment now.
-    let (read, _) = recover::read(&log, &index, manifest, false, cancel)?;
-    let mut report = VerifyReport {
-        segments: read.segments(),
-        frames: read.frames(),
-        generation: manifest.generation,
-        torn_bytes: read.report().cut_bytes,
-        torn_frames: read.report().cut_frames,
-        ..VerifyReport::default()
-    };
-    for name in index.accounts() {
-        let mut count = AccountCount::default();
-        if let Some(records) = index.account(&name) {
-            records.keys(b"", &mut |key| count.add(key));
+impl AtRest<'_> {
+    /// Reads the log as opening does.
+    pub(super) fn judge(&self) -> Result<Verdict> {
+        match self.read() {
+            Ok(report) => Ok(Verdict::Whole(report)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Verdict::Damaged(error)),
+            Err(error) => Err(error),
         }
-        report.accounts.insert(name, count);
     }
-    Ok(report)
+
+    fn read(&self) -> Result<VerifyReport> {
+        let Self { fs, folder, boot_id, ref cipher, cancel } = *self;
+        let manifest = manifest_file::load(&**fs, folder, cipher)?
+            .ok_or_else(|| refuse_argument("path", folder, "holds no cask; give the path of one"))?;
+        let cache = ValueCache::new(Some(0));
+        let log = Log {
+            folder: folder.into(),
+            segments: Segments::new(cache.cask(), folder, Arc::clone(fs), cipher.clone()),
+            fs: Arc::clone(fs),
+            cask_id: manifest.cask_id,
+            cipher: cipher.clone(),
+            boot_id,
+            preallocates: false,
+            segment_bytes: SEGMENT_BYTES,
+            roll_at: AtomicU64::new(SEGMENT_BYTES),
+        };
+        let index = Index::default();
+        // A hint says nothing of what is in its segment now.
+        let (read, _) = recover::read(&log, &index, &manifest, false, cancel)?;
+        let mut report = VerifyReport {
+            segments: read.segments(),
+            frames: read.frames(),
+            generation: manifest.generation,
+            torn_bytes: read.report().cut_bytes,
+            torn_frames: read.report().cut_frames,
+            ..VerifyReport::default()
+        };
+        for name in index.accounts() {
+            let mut count = AccountCount::default();
+            if let Some(records) = index.account(&name) {
+                records.keys(b"", &mut |key| count.add(key));
+            }
+            report.accounts.insert(name, count);
+        }
+        Ok(report)
+    }
+
+    /// Everything that there is in a folder that opening refuses for this reason.
+    pub(super) fn survey_of_damaged(&self, refusal: &Error) -> Result<Survey> {
+        let mut survey = Survey::of(self)?;
+        if survey.damages.is_empty() {
+            // Whatever it is, it must not pass in silence, and nobody knows what it concerns.
+            survey.note_error(refusal, refusal.message(), Some((1, u64::MAX)));
+        }
+        Ok(survey)
+    }
 }
 
 impl AccountCount {
@@ -162,23 +155,6 @@ impl AccountCount {
             self.records += 1;
         }
     }
-}
-
-/// Everything that there is in a folder that opening refuses for this reason.
-pub(super) fn damaged(
-    folder: &Path,
-    fs: &Arc<dyn Fs>,
-    boot_id: [u8; 16],
-    cipher: &Cipher,
-    refusal: &Error,
-    cancel: Cancel<'_>,
-) -> Result<Survey> {
-    let mut survey = Survey::of(&**fs, folder, boot_id, cipher, cancel)?;
-    if survey.damages.is_empty() {
-        // Whatever it is, it must not pass in silence, and nobody knows what it concerns.
-        survey.note_error(refusal, refusal.message(), Some((1, u64::MAX)));
-    }
-    Ok(survey)
 }
 
 fn describe(survey: &Survey) -> VerifyReport {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::manifest_file::{self, MANIFEST, POISON_MARKER};
+use super::super::manifest_file::{self, POISON_MARKER};
 use super::super::reappend::reappend;
 use super::super::reserve::{RESERVE, is_full_disk};
 use super::super::tail::Tail;
@@ -10,7 +10,7 @@ use super::Recovered;
 use super::folder::{Folder, Segments};
 use super::replay::Replay;
 use crate::codec::manifest::ManifestEntry;
-use crate::codec::{LAST_SEGMENT, next_count};
+use crate::codec::next_count;
 
 use crate::codec::segment::SEGMENT_HEADER_BYTES;
 use crate::error::{Error, Result};
@@ -22,14 +22,9 @@ impl Replay<'_> {
     /// `Io`.
     pub(super) fn finish(mut self, folder: &Folder) -> Result<Recovered> {
         let Folder { found, drafts, hints } = folder;
-        let spoken_for = self.spoken_for();
-        let above_all = found.keys().next_back().map_or(1, |newest| newest + 1).max(spoken_for + 1).max(self.manifest.next_id);
-        let used_up = || Error::corrupt(&self.log.folder.join(MANIFEST), 104, "no cask has so many segments");
-        if above_all > LAST_SEGMENT && (self.poisoned || self.cut) {
-            return Err(used_up());
-        }
         let mut tail = Tail::empty();
-        tail.next_id = u32::try_from(above_all).map_err(|_| used_up())?;
+        let next_id = self.next_id(found);
+        tail.next_id = u32::try_from(next_id).map_err(|_| Error::internal("a segment number is out of range"))?;
         // Whatever is done from here on may need room. It is set aside again in due time.
         let _ = self.log.fs.remove(&self.log.folder.join(RESERVE));
         tail.next_seq = self.last_seq + 1;

@@ -14,9 +14,9 @@ use super::super::manifest_file::MANIFEST;
 use super::RecoveryReport;
 use super::folder::{Found, Segments, choose_chain};
 use super::named::{is_as_named, walk_named};
-use crate::codec::LAST_SEQ;
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SegmentHeader};
+use crate::codec::{LAST_SEGMENT, LAST_SEQ};
 use crate::error::{Error, Result};
 
 /// Where the log stops being readable.
@@ -97,6 +97,12 @@ impl<'a> Replay<'a> {
         self.manifest.through.map_or(0, |link| link.id)
     }
 
+    /// A number that no segment has had.
+    pub(super) fn next_id(&self, found: &Segments) -> u64 {
+        let newest = found.keys().next_back().copied().unwrap_or(0);
+        (newest.max(self.spoken_for()) + 1).max(self.manifest.next_id)
+    }
+
     /// Reads all of it.
     ///
     /// # Errors
@@ -123,7 +129,7 @@ impl<'a> Replay<'a> {
             self.look_behind_the_end(found)?;
         }
         self.account_for_the_rest(found, &chain)?;
-        self.check()
+        self.check(found)
     }
 
     /// Whether no page of this segment can have been lost: it was written since the operating system last started.
@@ -216,10 +222,13 @@ impl<'a> Replay<'a> {
     }
 
     /// Refuses a log that lacks what must be there, and one whose numbers leave none for what comes next.
-    fn check(&self) -> Result<()> {
+    fn check(&self, found: &Segments) -> Result<()> {
+        let manifest = || self.log.folder.join(MANIFEST);
         if self.last_seq > LAST_SEQ {
-            let path = self.log.folder.join(MANIFEST);
-            return Err(Error::corrupt(&path, 0, "the log has more batches than any cask can have"));
+            return Err(Error::corrupt(&manifest(), 0, "the log has more batches than any cask can have"));
+        }
+        if (self.poisoned || self.cut) && self.next_id(found) > LAST_SEGMENT {
+            return Err(Error::corrupt(&manifest(), 104, "the log has more segments than any cask can have"));
         }
         if let Some(broken) = &self.broken
             && (broken.certain || self.last_seq < self.synced)

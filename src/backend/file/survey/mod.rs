@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use self::files::Files;
 pub(super) use self::ledger::{Ledger, Version};
 use self::reader::Reader;
-use super::cancel::Cancel;
-use super::fs::Fs;
+use super::at_rest::AtRest;
 use super::manifest_file::{MANIFEST, has_poison_marker};
 use crate::codec::check::Salt;
 use crate::codec::cipher::Cipher;
@@ -82,7 +81,9 @@ impl Survey {
     ///
     /// # Errors
     /// `Aborted`, `Version`, `Key`, `Io`.
-    pub(super) fn of(fs: &dyn Fs, folder: &Path, boot_id: [u8; 16], cipher: &Cipher, cancel: Cancel<'_>) -> Result<Self> {
+    pub(super) fn of(cask: &AtRest<'_>) -> Result<Self> {
+        let AtRest { folder, boot_id, ref cipher, cancel, .. } = *cask;
+        let fs = &**cask.fs;
         let mut survey = Self { cipher: cipher.clone(), ..Self::default() };
         let mut files = Files::find(fs, folder, cipher)?;
         let mut manifest = files::manifest(fs, folder, cipher)?;

@@ -62,7 +62,7 @@ const specs = () => readdirSync(join(ROOT, '__test__')).filter(name => name.ends
 
 /** The suite on Node: one process runs all. */
 async function suiteOnNode(path) {
-  const { code, output } = await run(path, ['--test', '--test-timeout=180000', '--test-reporter=./scripts/failures-reporter.mjs', ...specs()])
+  const { code, output } = await run(path, ['--test', '--test-concurrency=3', '--test-timeout=180000', '--test-reporter=./scripts/failures-reporter.mjs', ...specs()])
   return { code, failures: failuresIn(output), output }
 }
 

@@ -8,7 +8,7 @@ const RECORDS = 1_000_000
 const RECORDS_QUICK = 100_000
 const BATCH = 500
 const SETTLED_MS = 2_000
-const OPENINGS = 3
+const OPENINGS = 7
 /** Written before each kill: what a process has on its hands when it dies. */
 const WRITTEN_BEFORE_KILL = 2_000
 

@@ -171,7 +171,7 @@ test('a key slot alone gives the data key of its cask', { skip }, () => {
   }
 })
 
-// tests/known_answers.rs holds the core against them.
+// tests/store/known_answers.rs holds the core against them.
 test('the vectors are what the program makes of their inputs', { skip }, () => {
   const { status, stdout } = runPython('make_vectors.py')
   assert.equal(status, 0)

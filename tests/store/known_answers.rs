@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 /// The vectors of a kind; there is at least one.
 fn vectors(kind: &str) -> Vec<Value> {
-    let all: Value = serde_json::from_str(include_str!("../__test__/known-answers/vectors.json")).unwrap();
+    let all: Value = serde_json::from_str(include_str!("../../__test__/known-answers/vectors.json")).unwrap();
     let of_kind = all[kind].as_array().unwrap().clone();
     assert!(!of_kind.is_empty(), "{kind}");
     of_kind
@@ -28,7 +28,7 @@ fn vectors(kind: &str) -> Vec<Value> {
 
 /// The one vector of a kind.
 fn vector(kind: &str) -> Value {
-    let all: Value = serde_json::from_str(include_str!("../__test__/known-answers/vectors.json")).unwrap();
+    let all: Value = serde_json::from_str(include_str!("../../__test__/known-answers/vectors.json")).unwrap();
     all[kind].clone()
 }
 

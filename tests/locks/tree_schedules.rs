@@ -1,18 +1,12 @@
 //! The lock manager under the schedule checker: deadlocks, nesting, independent owners, and threads that die. How it works is said
-//! in `lock_schedules`.
+//! in `schedules`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[allow(dead_code, unreachable_pub)]
-mod common_lock;
-#[allow(dead_code, unreachable_pub)]
-#[path = "common_lock/world.rs"]
-mod world;
-
+use crate::reference::Key;
+use crate::world::{World, any_key, any_mode, explore, start};
 use baileys_cask::lock::{Begin, Mode, OwnerId};
-use common_lock::Key;
 use shuttle::rand::{Rng, thread_rng};
-use world::{World, any_key, any_mode, explore, start};
 
 #[test]
 fn every_deadlock_is_found_and_only_real_ones() {

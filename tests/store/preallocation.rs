@@ -2,19 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::sync::Arc;
 
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions, RecoveryReport, SEGMENT_BYTES};
 
-use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind, preallocated};
-use common::drive::{BOOT, apply, flush, open, options, records, set, start, vanish};
-use common::faulty::{OTHER_BOOT, after_reboot, once};
-use common::loss::{Loss, after_kill, after_power_loss};
-use common::model::{Changes, Records, put};
-use common::workload::{Run, everything, preallocating};
+use crate::common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind, preallocated};
+use crate::common::drive::{BOOT, apply, flush, open, options, records, set, start, vanish};
+use crate::common::faulty::{OTHER_BOOT, after_reboot, once};
+use crate::common::loss::{Loss, after_kill, after_power_loss};
+use crate::common::model::{Changes, Records, put};
+use crate::common::workload::{Run, everything, preallocating};
 
 const EOPNOTSUPP: i32 = 95;
 const SEGMENT: usize = 4096;

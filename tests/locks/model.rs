@@ -1,21 +1,18 @@
 //! Random histories: the lock manager against a plain statement of its rules, and both against a search for an order in which all
 //! can end.
 //!
-//! `LOCK_CASES` sets how many histories of each kind are tried. `common_lock/SEEDED.md` lists the bugs that were put into the manager to see
+//! `LOCK_CASES` sets how many histories of each kind are tried. `reference/SEEDED.md` lists the bugs that were put into the manager to see
 //! each rule's test fail.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-#[allow(dead_code, unreachable_pub)]
-mod common_lock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::reference::{End, Key, RefHold, RefLimits, Reference};
 use baileys_cask::lock::{Acquired, Begin, Callback, Ending, Limits, LockManager, Mode, OwnerId, Reason, Refusal, WaitId};
-use common_lock::{End, Key, RefHold, RefLimits, Reference};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +15,9 @@ use baileys_cask::backend::memory::MemoryBackend;
 use baileys_cask::backend::{Applied, Backend, Batch, Completion};
 use baileys_cask::record::CREDS_KEY;
 
-use common::disk::{Disk, PATIENCE};
-use common::drive::{apply, flush, get, keys, options, records, set, start};
-use common::model::{Change, Changes, Records, creds, delete, named, put, session};
+use crate::common::disk::{Disk, PATIENCE};
+use crate::common::drive::{apply, flush, get, keys, options, records, set, start};
+use crate::common::model::{Change, Changes, Records, creds, delete, named, put, session};
 
 struct Subject {
     name: String,

@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::Durability;
 
-use common::disk::{Disk, EIO, Fault, Image, Kind};
-use common::drive::{self, flush, open, options, records, set, vanish};
-use common::faulty::{EMPTIES, LEVELS, after_reboot, is_sync, new_batch, old_state, once, poisoned};
-use common::loss::{Loss, after_power_loss};
-use common::model::put;
+use crate::common::disk::{Disk, EIO, Fault, Image, Kind};
+use crate::common::drive::{self, flush, open, options, records, set, vanish};
+use crate::common::faulty::{EMPTIES, LEVELS, after_reboot, is_sync, new_batch, old_state, once, poisoned};
+use crate::common::loss::{Loss, after_power_loss};
+use crate::common::model::put;
 
 #[test]
 fn a_failed_sync_poisons_and_reads_go_on() {

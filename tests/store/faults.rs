@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileOptions};
 
-use common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
-use common::drive::{self, flush, open, options, records, set, start, vanish};
-use common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, new_batch, old_state, once, poisoned, with_new};
-use common::loss::{Chance, Loss, after_kill, after_power_loss};
-use common::model::{Change, Changes, Records, creds, put};
-use common::workload::{Run, Step};
+use crate::common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
+use crate::common::drive::{self, flush, open, options, records, set, start, vanish};
+use crate::common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, new_batch, old_state, once, poisoned, with_new};
+use crate::common::loss::{Chance, Loss, after_kill, after_power_loss};
+use crate::common::model::{Change, Changes, Records, creds, put};
+use crate::common::workload::{Run, Step};
 
 fn write_faults() -> impl Iterator<Item = Fault> {
     let torn = [0, 1, 31, 32, 40, 100, 1 << 20].into_iter().map(|count| Fault::TornWrite(count, ENOSPC));

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::sync::Arc;
 
 use baileys_cask::ErrorKind;
@@ -16,10 +14,10 @@ use baileys_cask::store::{Accepted, Account, Start, Store, Transaction};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use common::disk::{Disk, PATIENCE};
-use common::drive::{self, flush, options, records, vanish};
-use common::model::{Change, Changes, Records, named, session};
-use common::workload::{commit, stage};
+use crate::common::disk::{Disk, PATIENCE};
+use crate::common::drive::{self, flush, options, records, vanish};
+use crate::common::model::{Change, Changes, Records, named, session};
+use crate::common::workload::{commit, stage};
 
 /// What happens inside a transaction.
 #[derive(Debug, Clone)]

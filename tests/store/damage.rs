@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
 use baileys_cask::ErrorKind;
@@ -11,10 +9,10 @@ use baileys_cask::backend::file::{Durability, FileOptions};
 use baileys_cask::codec::check::digest;
 use baileys_cask::codec::segment::SEGMENT_HEADER_BYTES;
 
-use common::disk::{Disk, Event, Image};
-use common::drive::{get, open, options, records, set, vanish};
-use common::model::{Change, Changes, Records, creds, put};
-use common::workload::{Run, Step};
+use crate::common::disk::{Disk, Event, Image};
+use crate::common::drive::{get, open, options, records, set, vanish};
+use crate::common::model::{Change, Changes, Records, creds, put};
+use crate::common::workload::{Run, Step};
 
 const OTHER_BOOT: [u8; 16] = [2; 16];
 

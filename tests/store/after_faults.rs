@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -13,9 +11,9 @@ use baileys_cask::backend::{Applied, Backend, Batch, Completion, ValueSink};
 use baileys_cask::error::{Error, ErrorKind, Result};
 use baileys_cask::store::{Account, Store};
 
-use common::disk::Disk;
-use common::drive::{open, options, start};
-use common::model::{Changes, put};
+use crate::common::disk::Disk;
+use crate::common::drive::{open, options, start};
+use crate::common::model::{Changes, put};
 
 /// Records in memory, written when a test says so.
 #[derive(Debug, Default)]

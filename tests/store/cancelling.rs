@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,9 +14,9 @@ use baileys_cask::backend::file::{Cancel, Durability};
 use baileys_cask::error::{ErrorKind, Result};
 use baileys_cask::secret::Secret;
 
-use common::disk::{Disk, Image};
-use common::drive::{BOOT, FOLDER, options};
-use common::workload::{Run, Step, everything};
+use crate::common::disk::{Disk, Image};
+use crate::common::drive::{BOOT, FOLDER, options};
+use crate::common::workload::{Run, Step, everything};
 
 const TARGET: &str = "/new";
 const OTHER_BOOT: [u8; 16] = [2; 16];

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +18,10 @@ use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::codec::segment::SEGMENT_HEADER_BYTES;
 use baileys_cask::record::{CREDS_KEY, Op, OpReader};
 
-use common::disk::{Disk, Event, Image};
-use common::drive::{BOOT, FOLDER, open, options, records, set};
-use common::model::{Change, Changes, Records, creds, delete, named, put};
-use common::workload::{Run, Step, compacted, everything, random_compacted};
+use crate::common::disk::{Disk, Event, Image};
+use crate::common::drive::{BOOT, FOLDER, open, options, records, set};
+use crate::common::model::{Change, Changes, Records, creds, delete, named, put};
+use crate::common::workload::{Run, Step, compacted, everything, random_compacted};
 
 const OTHER_BOOT: [u8; 16] = [2; 16];
 const BOOTS: [[u8; 16]; 2] = [BOOT, OTHER_BOOT];
@@ -305,7 +303,7 @@ fn a_missing_manifest_is_found_and_a_repair_keeps_what_is_true() {
 fn damage_in_two_places_is_found_and_a_repair_keeps_what_is_true() {
     let image = cask();
     let truth = truth(&image);
-    let mut chance = common::loss::Chance(7);
+    let mut chance = crate::common::loss::Chance(7);
     let names: Vec<&String> = image.keys().collect();
     for round in 0..1500 {
         let mut twice = image.clone();

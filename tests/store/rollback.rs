@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,9 +9,9 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::rollback::{Seen, note};
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 
-use common::disk::{Disk, PATIENCE};
-use common::drive::{open, options, set, vanish};
-use common::model::put;
+use crate::common::disk::{Disk, PATIENCE};
+use crate::common::drive::{open, options, set, vanish};
+use crate::common::model::put;
 
 const NEVER: Duration = Duration::from_secs(1 << 20);
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,10 +13,10 @@ use baileys_cask::backend::file::folder::Folder;
 use baileys_cask::error::ErrorKind;
 use baileys_cask::store::registry::{self, OpenRequest, Place};
 
-use common::disk::PATIENCE;
-use common::drive::{get, records, set};
-use common::model::{put, session};
-use common::places::{at, backend, new_place, open, refusal, text};
+use crate::common::disk::PATIENCE;
+use crate::common::drive::{get, records, set};
+use crate::common::model::{put, session};
+use crate::common::places::{at, backend, new_place, open, refusal, text};
 
 /// Names, contents and modes.
 fn listing(path: &Path) -> BTreeMap<String, (Vec<u8>, u32)> {
@@ -206,7 +204,7 @@ fn holder() {
 fn a_folder_held_by_another_process_is_refused_until_that_one_is_gone() {
     let (_parent, path) = new_place();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "holder", "--ignored", "--nocapture"])
+        .args(["--exact", "folder::holder", "--ignored", "--nocapture"])
         .env("CASK_FOLDER_TO_HOLD", &path)
         .stdout(Stdio::piped())
         .spawn()
@@ -253,7 +251,7 @@ fn a_removed_folder_opens_afresh_and_the_old_store_is_detached() {
         let errors = [
             set(backend(stale), "a", &[put("k", "late")]).unwrap_err(),
             get(backend(stale), "a", &session("k")).unwrap_err(),
-            common::drive::flush(backend(stale)).unwrap_err(),
+            crate::common::drive::flush(backend(stale)).unwrap_err(),
         ];
         for error in errors {
             assert_eq!((error.kind(), text(&error, "path")), (ErrorKind::Detached, path.to_str()), "{error}");
@@ -299,7 +297,7 @@ fn a_call_that_fails_in_a_removed_folder_says_why() {
         fs::remove_dir_all(&path).unwrap();
         let error = match writes_first {
             // The folder's names cannot be synced.
-            true => common::drive::flush(backend(&handle)).unwrap_err(),
+            true => crate::common::drive::flush(backend(&handle)).unwrap_err(),
             // A segment cannot be made.
             false => set(backend(&handle), "a", &[put("k", "v")]).unwrap_err(),
         };
@@ -342,7 +340,7 @@ fn an_open_cask_costs_three_descriptors_at_most() {
     for round in 0..3_u8 {
         let handle = open(&path);
         set(backend(&handle), "a", &[put(&round.to_string(), [round; 100])]).unwrap();
-        common::drive::flush(backend(&handle)).unwrap();
+        crate::common::drive::flush(backend(&handle)).unwrap();
         let idle = descriptors_in(&path);
         assert!(idle <= 3, "round {round}: {idle}");
         assert_eq!(records(backend(&handle)).unwrap()["a"].len(), usize::from(round) + 1);

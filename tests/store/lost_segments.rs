@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 
 use baileys_cask::ErrorKind;
@@ -11,10 +9,10 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileOptions};
 use baileys_cask::codec::segment::SEGMENT_HEADER_BYTES;
 
-use common::disk::{Disk, Image};
-use common::drive::{BOOT, FOLDER, flush, open, options, records, set, vanish};
-use common::faulty::OTHER_BOOT;
-use common::model::{Records, put};
+use crate::common::disk::{Disk, Image};
+use crate::common::drive::{BOOT, FOLDER, flush, open, options, records, set, vanish};
+use crate::common::faulty::OTHER_BOOT;
+use crate::common::model::{Records, put};
 
 /// What has become of segment N.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::time::Duration;
 
 use baileys_cask::backend::file::{Durability, FileOptions, RecoveryReport};
 
-use common::disk::{Disk, Event, Image, Note, preallocated};
-use common::drive::{self, BOOT, options, records, set};
-use common::loss::{Loss, after_kill, after_power_loss};
-use common::model::{put, session};
-use common::scene::{cuts, demand_after_kill, demand_after_power_loss, scene};
-use common::workload::{Run, Step, compacted, everything, preallocating, random, random_compacted};
+use crate::common::disk::{Disk, Event, Image, Note, preallocated};
+use crate::common::drive::{self, BOOT, options, records, set};
+use crate::common::loss::{Loss, after_kill, after_power_loss};
+use crate::common::model::{put, session};
+use crate::common::scene::{cuts, demand_after_kill, demand_after_power_loss, scene};
+use crate::common::workload::{Run, Step, compacted, everything, preallocating, random, random_compacted};
 
 /// Whether the newest segment's header was on disk, and its name, by the end of these events.
 fn newest_header_is_on_disk(events: &[Event]) -> bool {

@@ -2,17 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileOptions};
 
-use common::disk::{Disk, EIO, ENOSPC, Fault, Image};
-use common::drive::{flush, get, open, options, records, set, vanish};
-use common::faulty::{LEVELS, after_reboot};
-use common::loss::{Loss, after_power_loss};
-use common::model::{Change, Records, creds, delete, put, session};
-use common::workload::{Run, everything, random_compacted};
+use crate::common::disk::{Disk, EIO, ENOSPC, Fault, Image};
+use crate::common::drive::{flush, get, open, options, records, set, vanish};
+use crate::common::faulty::{LEVELS, after_reboot};
+use crate::common::loss::{Loss, after_power_loss};
+use crate::common::model::{Change, Records, creds, delete, put, session};
+use crate::common::workload::{Run, everything, random_compacted};
 
 fn hinting(level: Durability) -> FileOptions {
     FileOptions { hint_from: 0, ..options(level) }

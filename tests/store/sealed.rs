@@ -2,17 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 
 use baileys_cask::backend::file::{BackupOptions, Durability, FileOptions};
 use baileys_cask::error::ErrorKind;
 
-use common::disk::Disk;
-use common::drive::{open, options, records};
-use common::scene::{demand_after_kill, demand_after_power_loss};
-use common::workload::{Run, Step, compacted, everything, preallocating, random_compacted};
+use crate::common::disk::Disk;
+use crate::common::drive::{open, options, records};
+use crate::common::scene::{demand_after_kill, demand_after_power_loss};
+use crate::common::workload::{Run, Step, compacted, everything, preallocating, random_compacted};
 
 const LEVELS: [Durability; 2] = [Durability::Process, Durability::Power];
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,10 +16,10 @@ use baileys_cask::codec::{put as put_bytes, read_u32};
 use baileys_cask::error::ErrorKind;
 use baileys_cask::secret::Secret;
 
-use common::disk::{Disk, Image};
-use common::drive::{BOOT, FOLDER, get, open, options, records, set, vanish};
-use common::model::{Change, Changes, Records, creds, put, session};
-use common::workload::{Run, Step};
+use crate::common::disk::{Disk, Image};
+use crate::common::drive::{BOOT, FOLDER, get, open, options, records, set, vanish};
+use crate::common::model::{Change, Changes, Records, creds, put, session};
+use crate::common::workload::{Run, Step};
 
 fn secret(byte: u8) -> Secret {
     Secret::key(&[byte; 32]).unwrap()

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 
 use baileys_cask::ErrorKind;
@@ -14,11 +12,11 @@ use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::codec::segment::Link;
 use baileys_cask::codec::{LAST_COUNT, LAST_SEGMENT, LAST_SEQ};
 
-use common::disk::{Disk, Image};
-use common::drive::{open, options, records, set};
-use common::faulty::LEVELS;
-use common::model::{Changes, Records, put};
-use common::workload::{Run, Step};
+use crate::common::disk::{Disk, Image};
+use crate::common::drive::{open, options, records, set};
+use crate::common::faulty::LEVELS;
+use crate::common::model::{Changes, Records, put};
+use crate::common::workload::{Run, Step};
 
 /// A closed cask with another manifest, and its records.
 fn forged(level: Durability, forge: impl FnOnce(&mut Manifest)) -> (Image, Records) {

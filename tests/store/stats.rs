@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
 use std::sync::Arc;
 
 use baileys_cask::ErrorKind;
@@ -13,9 +11,9 @@ use baileys_cask::lock::Limits;
 use baileys_cask::record::Op;
 use baileys_cask::store::{Accepted, Account, Settings, Start, Store, Transaction};
 
-use common::disk::{Disk, EIO, ENOSPC, Fault, Kind};
-use common::drive::{open, options};
-use common::faulty::{LEVELS, once};
+use crate::common::disk::{Disk, EIO, ENOSPC, Fault, Kind};
+use crate::common::drive::{open, options};
+use crate::common::faulty::{LEVELS, once};
 
 struct Scene {
     disk: Disk,

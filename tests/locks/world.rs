@@ -12,7 +12,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
 
-use crate::common_lock::{End, Key, RefLimits, Reference};
+use crate::reference::{End, Key, RefLimits, Reference};
 
 thread_local! {
     /// Which task went through the mutex, in order. All tasks of an execution run on one thread of the operating system.

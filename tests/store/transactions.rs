@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -18,8 +16,8 @@ use baileys_cask::lock::Limits;
 use baileys_cask::record::Op;
 use baileys_cask::store::{Accepted, Account, Granted, Settings, Start, Store, Transaction};
 
-use common::disk::PATIENCE;
-use common::model::session;
+use crate::common::disk::PATIENCE;
+use crate::common::model::session;
 
 const THREADS: usize = 4;
 const ROUNDS: u64 = 300;

@@ -10,17 +10,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[allow(dead_code, unreachable_pub)]
-mod common_lock;
-#[allow(dead_code, unreachable_pub)]
-#[path = "common_lock/world.rs"]
-mod world;
-
+use crate::reference::Key;
+use crate::world::{World, any_mode, explore, start};
 use baileys_cask::lock::{Acquired, Mode, Refusal};
-use common_lock::Key;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
-use world::{World, any_mode, explore, start};
 
 #[test]
 fn strangers_never_hold_what_conflicts() {

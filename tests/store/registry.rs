@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -12,9 +10,9 @@ use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::Durability;
 use baileys_cask::store::registry::{self, OpenRequest, Place};
 
-use common::drive::{get, records, set};
-use common::model::{put, session};
-use common::places::{self, at, backend, new_place, open, text};
+use crate::common::drive::{get, records, set};
+use crate::common::model::{put, session};
+use crate::common::places::{self, at, backend, new_place, open, text};
 
 #[test]
 fn handles_share_one_store_that_closes_with_the_last_of_them() {

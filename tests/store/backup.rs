@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +17,12 @@ use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::manifest::Manifest;
 use baileys_cask::store::upkeep;
 
-use common::disk::{Disk, EIO, Event, Fault, Image, Kind, PATIENCE, image_with_label};
-use common::drive::{BOOT, FOLDER, flush, open, options, records, set, vanish};
-use common::faulty::{LEVELS, once};
-use common::loss::{Loss, after_kill, after_power_loss, folders_after_power_loss};
-use common::model::{Change, Records, delete, put, session};
-use common::places;
+use crate::common::disk::{Disk, EIO, Event, Fault, Image, Kind, PATIENCE, image_with_label};
+use crate::common::drive::{BOOT, FOLDER, flush, open, options, records, set, vanish};
+use crate::common::faulty::{LEVELS, once};
+use crate::common::loss::{Loss, after_kill, after_power_loss, folders_after_power_loss};
+use crate::common::model::{Change, Records, delete, put, session};
+use crate::common::places;
 
 const TARGET: &str = "/backup";
 

@@ -1,0 +1,30 @@
+//! Records from batches to the disk: what commits is there, and what is there is true, whatever fails.
+//!
+//! One program, so that what its parts share is built once and no processor waits for the slowest of them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod after_faults;
+mod backup;
+mod cancelling;
+mod compaction;
+mod contract;
+mod crash;
+mod damage;
+mod faults;
+mod folder;
+mod hints;
+mod known_answers;
+mod limits;
+mod lost_segments;
+mod model;
+mod poison;
+mod preallocation;
+mod registry;
+mod rollback;
+mod sealed;
+mod stats;
+mod tampering;
+mod transactions;
+mod verify;

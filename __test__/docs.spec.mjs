@@ -166,7 +166,12 @@ describe('commands on a page are there', () => {
       const file = args.find(word => /\.m?js$/.test(word))
       return args.includes('--test') ? existsSync(join(PACKAGE, file)) : existsSync(join(PACKAGE, file)) || existsSync(join(PACKAGE, 'bench', file))
     },
-    cargo: args => args[0] === 'fmt' || (args[0] === 'test' && (!args.includes('--test') || existsSync(join(PACKAGE, 'tests', `${args[args.indexOf('--test') + 1]}.rs`)))),
+    cargo: args => {
+      // Of the core's tests: a program, and a part of it.
+      const [program, part] = args.includes('--test') ? args.slice(args.indexOf('--test') + 1) : []
+      const file = part ? `${program}/${part}.rs` : `${program}.rs`
+      return args[0] === 'fmt' || (args[0] === 'test' && (!program || existsSync(join(PACKAGE, 'tests', file))))
+    },
     npx: ([program, command, part]) => program in manifest.bin && (COMMANDS.has(command) || COMMANDS.has(`${command} ${part}`)),
     cd: ([folder]) => existsSync(join(PACKAGE, folder)),
     '.ci/run': () => true,

@@ -43,6 +43,7 @@ describe('import', { skip: process.platform === 'win32' && 'no signals there' },
       const command = startCli(t, ['import', folder, path, '--json'], { env: gate.env })
       await gate.reached()
       command.send(signal)
+      await gate.heard()
       gate.open()
       const { code, stdout, stderr } = await ended(command)
       assert.equal(code, CODES[signal], stderr)

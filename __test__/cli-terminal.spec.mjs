@@ -132,6 +132,7 @@ for (const kind of TERMINALS) describe(`in ${kind}`, { timeout: 300_000 }, () =>
     await gate.reached()
     await terminal.seen(/^importing \[/m)
     await terminal.press('C-c')
+    await gate.heard()
     gate.open()
     assert.equal(await terminal.ended(), 130)
     const screen = await terminal.screen()

@@ -11,6 +11,8 @@ delete process.env.BUN_OPTIONS
 const LOOK_MS = 2
 let left = at
 
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => fs.writeFileSync(join(folder, 'heard'), signal))
+
 function reached() {
   fs.writeFileSync(join(folder, 'reached'), String(process.pid))
   if (raise) process.kill(process.pid, raise)

@@ -40,6 +40,8 @@ export function standstill(t, { file, binding, raise, holds = false, at = 1 }) {
     /** Process number of the command, once it was reached. */
     pid: () => Number(readFileSync(place('reached'), 'utf8')),
     wasReached: () => existsSync(place('reached')),
+    /** Resolves when the command has heard of a signal: it may be let go then, and cannot be there first. */
+    heard: () => until('the command has heard of a signal', () => existsSync(place('heard')), 20_000),
     open: () => writeFileSync(place('open'), ''),
   }
 }

@@ -6,8 +6,8 @@ import { limits } from './limits.mjs'
 import { median, spread } from './measure.mjs'
 import { workFolder } from './paths.mjs'
 
-const FULL = { rounds: 21, warmups: 2, roundMs: 50 }
-const QUICK = { rounds: 5, warmups: 1, roundMs: 15 }
+const FULL = { rounds: 21, warmups: 2, roundMs: 50, times: 1 }
+const QUICK = { rounds: 5, warmups: 1, roundMs: 15, times: 1 }
 
 export const labelOf = peer => (limits[peer] ?? peers[peer]).label
 
@@ -65,17 +65,13 @@ const record = (lane, { ops, ms, values = {} }) => {
   for (const name in values) (lane.values[name] ??= []).push(values[name])
 }
 
-/** Runs one row and returns its medians. */
-export const runRow = async (row, options, unavailable, progress) => {
-  const { chosen, skipped } = choose(row, options, unavailable)
-  const failed = []
-  const started = Date.now()
-  const { rounds, warmups, roundMs } = plan(row, options)
+/** Runs the rounds of a row once, and gives its lanes. */
+const runLanes = async (row, { rounds, warmups, roundMs }, chosen, options, failed, progress) => {
   const dir = join(workFolder, `${row.name}-${process.pid}`)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
 
-  progress(`${row.title}: opening`)
+  progress('opening')
   const { lanes, clients } = await openLanes(row, chosen, options, dir, failed)
   const alive = () => lanes.filter(lane => !lane.failure)
   const attempt = async (lane, work) => {
@@ -89,7 +85,7 @@ export const runRow = async (row, options, unavailable, progress) => {
   }
   try {
     for (const lane of lanes) {
-      progress(`${row.title}: warming up ${labelOf(lane.peer)}`)
+      progress(`warming up ${labelOf(lane.peer)}`)
       await attempt(lane, async () => {
         lane.n = await lane.client.call('calibrate', { peer: lane.peer, roundMs })
         for (let i = 0; i < warmups; i++) await lane.client.call('round', { peer: lane.peer, n: lane.n })
@@ -97,7 +93,7 @@ export const runRow = async (row, options, unavailable, progress) => {
     }
     for (let round = 0; round < rounds; round++) {
       for (const lane of orderOf(alive(), round)) {
-        progress(`${row.title}: round ${round + 1} of ${rounds}, ${labelOf(lane.peer)}`)
+        progress(`round ${round + 1} of ${rounds}, ${labelOf(lane.peer)}`)
         await attempt(lane, async () => {
           record(lane, await lane.client.call('round', { peer: lane.peer, n: lane.n }))
         })
@@ -112,17 +108,33 @@ export const runRow = async (row, options, unavailable, progress) => {
     for (const client of clients) await client.close()
     rmSync(dir, { recursive: true, force: true })
   }
+  return alive()
+}
 
+/** Runs one row and returns its medians, over all rounds of all the times that it is run. */
+export const runRow = async (row, options, unavailable, progress) => {
+  const { chosen, skipped } = choose(row, options, unavailable)
+  const failed = []
+  const started = Date.now()
+  const planned = plan(row, options)
   const measured = {}
-  for (const lane of alive()) {
-    const values = Object.fromEntries(Object.entries(lane.values).map(([name, all]) => [name, median(all)]))
-    measured[lane.peer] = {
-      median: median(lane.rounds), spread: spread(lane.rounds), rounds: lane.rounds, ...values, ...lane.facts
+  for (let time = 1; time <= planned.times; time++) {
+    const going = chosen.filter(peer => !failed.some(one => one.peer === peer))
+    const lanes = await runLanes(row, planned, going, options, failed, what => progress(`${row.title}: ${planned.times > 1 ? `time ${time} of ${planned.times}, ` : ''}${what}`))
+    for (const { peer, rounds, values, facts } of lanes) {
+      const before = measured[peer] ?? { rounds: [], values: {} }
+      const all = Object.fromEntries(Object.entries(values).map(([name, more]) => [name, [...before.values[name] ?? [], ...more]]))
+      measured[peer] = { rounds: [...before.rounds, ...rounds], values: all, facts }
     }
   }
+  for (const { peer } of failed) delete measured[peer]
+  const medians = Object.entries(measured).map(([peer, { rounds, values, facts }]) => {
+    const own = Object.fromEntries(Object.entries(values).map(([name, all]) => [name, median(all)]))
+    return [peer, { median: median(rounds), spread: spread(rounds), rounds, ...own, ...facts }]
+  })
   return {
     name: row.name, title: row.title, unit: row.unit, ours: row.ours ?? 'cask',
-    peers: measured, skipped, failed, seconds: (Date.now() - started) / 1000
+    peers: Object.fromEntries(medians), skipped, failed, seconds: (Date.now() - started) / 1000
   }
 }
 

@@ -1,5 +1,6 @@
 import { atMost } from '../lib/figures.mjs'
 import { pairedRatio, timeAwaits } from '../lib/measure.mjs'
+import { inFreshProcesses } from '../lib/plans.mjs'
 import { makeTransactions } from '../lib/transaction-rows.mjs'
 
 const ACCOUNTS = 1_000
@@ -12,6 +13,7 @@ export default {
   title: 'an await of something else, 1,000 accounts in use',
   unit: 'awaits/s',
   isolate: true,
+  plan: inFreshProcesses,
   peers: ['cask', 'map', 'await-storage', 'await'],
   async open({ openStore, same, quick }) {
     const store = await openStore()

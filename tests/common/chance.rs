@@ -24,3 +24,8 @@ impl Chance {
         self.next() & 1 == 1
     }
 }
+
+/// Seeds of workloads that are made by chance. `CASK_CRASH_SEEDS` sets how many.
+pub fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("CASK_CRASH_SEEDS").ok().map_or(4, |text| text.parse().expect("CASK_CRASH_SEEDS is a number"))
+}

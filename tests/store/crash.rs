@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use baileys_cask::backend::file::{Durability, FileOptions, RecoveryReport};
 
+use crate::common::chance::seeds;
 use crate::common::disk::{Disk, Event, Image, Note, preallocated};
 use crate::common::drive::{self, BOOT, options, records, set};
 use crate::common::loss::{Loss, after_kill, after_power_loss};
@@ -81,7 +82,7 @@ fn a_crash_while_opening_after_a_kill_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_survive_every_cut() {
-    for seed in 0..12 {
+    for seed in seeds() {
         for level in LEVELS {
             let run = Run::new(options(level)).steps(&random(seed, 30));
             demand_after_power_loss(&run, &format!("random {seed}"), seed, false);
@@ -118,7 +119,7 @@ fn a_crash_while_opening_a_compacted_log_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_with_compactions_survive_every_cut() {
-    for seed in 0..12 {
+    for seed in seeds() {
         for level in LEVELS {
             let run = Run::new(options(level)).steps(&random_compacted(seed, 30));
             demand_after_power_loss(&run, &format!("random compacted {seed}"), seed, false);
@@ -153,7 +154,7 @@ fn a_crash_while_opening_a_log_that_preallocates_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_that_preallocate_survive_every_cut() {
-    for seed in 0..8 {
+    for seed in seeds() {
         let steps = if seed % 2 == 0 { random(seed, 30) } else { random_compacted(seed, 30) };
         let run = Run::new(options(Durability::Power)).steps(&preallocating(steps));
         demand_after_power_loss(&run, &format!("random {seed} over zeros"), seed, false);

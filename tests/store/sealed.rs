@@ -7,6 +7,7 @@ use std::path::Path;
 use baileys_cask::backend::file::{BackupOptions, Durability, FileOptions};
 use baileys_cask::error::ErrorKind;
 
+use crate::common::chance::seeds;
 use crate::common::disk::Disk;
 use crate::common::drive::{open, options, records};
 use crate::common::scene::{demand_after_kill, demand_after_power_loss};
@@ -48,7 +49,7 @@ fn a_crash_while_opening_a_sealed_cask_loses_nothing_more() {
 
 #[test]
 fn sealed_workloads_by_chance_survive_every_cut() {
-    for seed in 0..3 {
+    for seed in seeds() {
         for level in LEVELS {
             let run = run(level, &changing_keys(random_compacted(seed, 30), 5));
             demand_after_power_loss(&run, &format!("random {seed}"), seed, false);

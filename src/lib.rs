@@ -16,6 +16,11 @@ pub mod codec;
 pub mod error;
 #[forbid(unsafe_code)]
 mod flat;
+// Of the binding, and tested without it.
+#[cfg(any(feature = "node", test))]
+#[cfg_attr(not(feature = "node"), allow(dead_code))]
+#[forbid(unsafe_code)]
+mod handles;
 #[forbid(unsafe_code)]
 pub mod lock;
 #[forbid(unsafe_code)]

@@ -10,7 +10,6 @@
 
 mod background;
 mod error;
-mod handles;
 mod hot;
 mod inbox;
 mod inspect;

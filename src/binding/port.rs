@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::FAILED;
 use super::background;
-use super::handles::Handles;
 use super::inbox::{Inbox, Payload};
 use super::requests;
 use crate::backend::file::{DamageWatch, FileBackend};
 use crate::error::{Error, Result};
+use crate::handles::Handles;
 use crate::lock::{Limits, OwnerId};
 use crate::store::registry::StoreHandle;
 use crate::store::{Account, Store, Transaction};

@@ -14,7 +14,7 @@ struct Slot<T> {
 
 /// A table of handles. Handles are positive.
 #[derive(Debug)]
-pub(super) struct Handles<T> {
+pub(crate) struct Handles<T> {
     slots: Vec<Slot<T>>,
     free: Vec<usize>,
 }
@@ -27,7 +27,7 @@ impl<T> Default for Handles<T> {
 
 impl<T> Handles<T> {
     /// Gives a value a handle; `None` where a million are in use.
-    pub(super) fn insert(&mut self, value: T) -> Option<i32> {
+    pub(crate) fn insert(&mut self, value: T) -> Option<i32> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < INDEX_MASK as usize => {
@@ -49,12 +49,12 @@ impl<T> Handles<T> {
     }
 
     /// The value of a handle.
-    pub(super) fn get(&self, handle: i32) -> Option<&T> {
+    pub(crate) fn get(&self, handle: i32) -> Option<&T> {
         self.slots.get(self.slot(handle)?)?.value.as_ref()
     }
 
     /// Takes the value of a handle, which is refused from then on.
-    pub(super) fn remove(&mut self, handle: i32) -> Option<T> {
+    pub(crate) fn remove(&mut self, handle: i32) -> Option<T> {
         let index = self.slot(handle)?;
         let slot = self.slots.get_mut(index)?;
         let value = slot.value.take()?;
@@ -64,13 +64,13 @@ impl<T> Handles<T> {
     }
 
     /// Every value with its handle.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i32, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, &T)> {
         let slots = self.slots.iter().enumerate();
         slots.filter_map(|(index, slot)| Some((slot.generation << INDEX_BITS | (index as i32 + 1), slot.value.as_ref()?)))
     }
 
     /// Takes every value that passes.
-    pub(super) fn remove_if(&mut self, mut passes: impl FnMut(&T) -> bool) -> Vec<T> {
+    pub(crate) fn remove_if(&mut self, mut passes: impl FnMut(&T) -> bool) -> Vec<T> {
         let doomed: Vec<i32> = self.iter().filter(|(_, value)| passes(value)).map(|(handle, _)| handle).collect();
         doomed.into_iter().filter_map(|handle| self.remove(handle)).collect()
     }

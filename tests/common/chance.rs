@@ -25,7 +25,7 @@ impl Chance {
     }
 }
 
-/// Seeds of workloads that are made by chance. `CASK_CRASH_SEEDS` sets how many.
-pub fn seeds() -> std::ops::Range<u64> {
-    0..std::env::var("CASK_CRASH_SEEDS").ok().map_or(4, |text| text.parse().expect("CASK_CRASH_SEEDS is a number"))
+/// Seeds of workloads that are made by chance: so many, or as many as `CASK_CRASH_SEEDS` says.
+pub fn seeds(count: u64) -> std::ops::Range<u64> {
+    0..std::env::var("CASK_CRASH_SEEDS").ok().map_or(count, |text| text.parse().expect("CASK_CRASH_SEEDS is a number"))
 }

@@ -4,8 +4,6 @@
 //! `LOCK_CASES` sets how many histories of each kind are tried. `reference/SEEDED.md` lists the bugs that were put into the manager to see
 //! each rule's test fail.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

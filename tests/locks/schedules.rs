@@ -8,8 +8,6 @@
 //!
 //! `LOCK_SCHEDULES` sets how many schedules each test tries with each of the two schedulers.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use crate::reference::Key;
 use crate::world::{World, any_mode, explore, start};
 use baileys_cask::lock::{Acquired, Mode, Refusal};

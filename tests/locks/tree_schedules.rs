@@ -1,12 +1,24 @@
 //! The lock manager under the schedule checker: deadlocks, nesting, independent owners, and threads that die. How it works is said
 //! in `schedules`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use crate::reference::Key;
 use crate::world::{World, any_key, any_mode, explore, start};
 use baileys_cask::lock::{Begin, Mode, OwnerId};
 use shuttle::rand::{Rng, thread_rng};
+
+/// A plain set of three records.
+fn set_plainly(world: &World) {
+    let (owner, outcome) = world.acquire_all((0..3).map(|_| any_key()).collect());
+    assert_eq!(outcome, Ok(()), "a plain set is never a victim");
+    world.end(owner, false);
+}
+
+/// A stranger that locks two records, where it may.
+fn lock_two(world: &World) {
+    let owner = world.begin(None, 0, false);
+    let _ = (0..2).all(|_| world.acquire(owner, &[(any_key(), any_mode())]).is_ok());
+    world.end(owner, false);
+}
 
 #[test]
 fn every_deadlock_is_found_and_only_real_ones() {
@@ -48,18 +60,10 @@ fn children_at_once_and_plain_sets_beside_them_all_end() {
             .collect();
         all.extend((0..2).map(|_| {
             start(world, |world| {
-                for _ in 0..2 {
-                    let (owner, outcome) = world.acquire_all((0..3).map(|_| any_key()).collect());
-                    assert_eq!(outcome, Ok(()), "a plain set is never a victim");
-                    world.end(owner, false);
-                }
+                (0..2).for_each(|_| set_plainly(world));
             })
         }));
-        all.push(start(world, |world| {
-            let owner = world.begin(None, 0, false);
-            let _ = (0..2).all(|_| world.acquire(owner, &[(any_key(), any_mode())]).is_ok());
-            world.end(owner, false);
-        }));
+        all.push(start(world, lock_two));
         // Strangers may wait for what the children pass on, so the outer owner ends as soon as these have.
         let children: Vec<_> = all.drain(..2).collect();
         all.push(start(world, move |world| {
@@ -84,16 +88,8 @@ fn independent_children_that_outlive_their_parent_all_end() {
                 })
             })
             .collect();
-        all.push(start(world, |world| {
-            let (owner, outcome) = world.acquire_all((0..3).map(|_| any_key()).collect());
-            assert_eq!(outcome, Ok(()), "a plain set is never a victim");
-            world.end(owner, false);
-        }));
-        all.push(start(world, |world| {
-            let owner = world.begin(None, 0, false);
-            let _ = (0..2).all(|_| world.acquire(owner, &[(any_key(), any_mode())]).is_ok());
-            world.end(owner, false);
-        }));
+        all.push(start(world, set_plainly));
+        all.push(start(world, lock_two));
         all.push(start(world, move |world| {
             if thread_rng().gen_bool(0.5) {
                 world.doom(outer);

@@ -1,7 +1,5 @@
 //! What becomes of others when something has gone wrong: nobody waits for ever, and nobody is doubled.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,5 @@
 //! Copies of an open cask: whole or not there, as of one instant, and nobody waits for them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Work on a folder that nobody has open, cancelled at every moment at which it asks whether it is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

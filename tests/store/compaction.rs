@@ -1,7 +1,5 @@
 //! Segments that are mostly garbage are replaced by copies of what is still needed, while the cask is in use.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -16,7 +14,7 @@ use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use crate::common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
 use crate::common::drive::{self, flush, get, open, options, records, set, vanish};
 use crate::common::faulty::{LEVELS, after_reboot};
-use crate::common::loss::{Loss, after_kill, after_power_loss};
+use crate::common::loss::{Chance, Loss, after_kill, after_power_loss};
 use crate::common::model::{Change, Records, delete, put, session};
 
 /// Bytes of all segments.
@@ -165,7 +163,7 @@ fn a_log_stays_under_twice_what_is_needed_and_a_segment() {
     for seed in 0..10_u64 {
         let disk = Disk::default();
         let backend = open(&disk, &options(Durability::Process)).unwrap();
-        let mut chance = crate::common::loss::Chance(seed);
+        let mut chance = Chance(seed);
         for number in 0..600 {
             let id = chance.below(60).to_string();
             let change = if chance.below(4) == 0 { delete(&id) } else { put(&id, vec![1; 20 + chance.below(200)]) };

@@ -1,7 +1,5 @@
 //! Casks whose files were changed, cut, removed or exchanged: never a wrong value, never a panic, never silence.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::time::Duration;
 
 use baileys_cask::ErrorKind;

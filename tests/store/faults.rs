@@ -1,7 +1,5 @@
 //! Calls of the file system that fail or do half of what they should.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileOptions};

@@ -1,7 +1,5 @@
 //! Folders on the real file system: what is refused, who holds one, and what happens when it is removed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,7 +1,5 @@
 //! Hints make opening cheap, and change nothing else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{Durability, FileOptions};
 

@@ -1,7 +1,5 @@
 //! What is written to disk is what a program in another language makes of `docs/format.md`: `__test__/known-answers/vectors.json`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! Casks whose numbers are the last ones: what opens can be closed and opened again, and a number that is missing is an error.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::path::Path;
 
 use baileys_cask::ErrorKind;

@@ -1,7 +1,5 @@
 //! A segment is lost or has a hole while the one behind it is intact: legal above W after a loss of power, and damage in every other case.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 
 use baileys_cask::ErrorKind;

@@ -2,6 +2,8 @@
 //!
 //! One program, so that what its parts share is built once and no processor waits for the slowest of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -1,7 +1,5 @@
 //! Random operations on a store, against plain maps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::sync::Arc;
 
 use baileys_cask::ErrorKind;

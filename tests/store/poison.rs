@@ -1,7 +1,5 @@
 //! Syncs that fail: what is on disk is uncertain from then on, until the log is opened again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::Durability;
 

@@ -1,7 +1,5 @@
 //! Segments that are filled with zeros before the log gets there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::sync::Arc;
 
 use baileys_cask::backend::Backend;

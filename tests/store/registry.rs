@@ -1,7 +1,5 @@
 //! What is open in this process: handles that share a store, in all threads.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;

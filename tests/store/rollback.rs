@@ -1,7 +1,5 @@
 //! The state file that tells an older copy of a cask.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,5 @@
 //! What a cask tells about itself while calls of the file system fail.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::sync::Arc;
 
 use baileys_cask::ErrorKind;

@@ -1,7 +1,5 @@
 //! What somebody without the key can do to the files of a sealed cask: make it refuse to open, and nothing else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! Transactions and plain sets from many threads at once: no update is lost, nothing is seen by halves, nothing stays locked.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};

@@ -1,7 +1,5 @@
 //! Damaged casks: all damage is found, and a repair keeps what is true and tells of the rest.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +18,7 @@ use baileys_cask::record::{CREDS_KEY, Op, OpReader};
 
 use crate::common::disk::{Disk, Event, Image};
 use crate::common::drive::{BOOT, FOLDER, open, options, records, set};
+use crate::common::loss::Chance;
 use crate::common::model::{Change, Changes, Records, creds, delete, named, put};
 use crate::common::workload::{Run, Step, compacted, everything, random_compacted};
 
@@ -303,7 +302,7 @@ fn a_missing_manifest_is_found_and_a_repair_keeps_what_is_true() {
 fn damage_in_two_places_is_found_and_a_repair_keeps_what_is_true() {
     let image = cask();
     let truth = truth(&image);
-    let mut chance = crate::common::loss::Chance(7);
+    let mut chance = Chance(7);
     let names: Vec<&String> = image.keys().collect();
     for round in 0..1500 {
         let mut twice = image.clone();

@@ -11,10 +11,13 @@ export const BIN = fileURLToPath(new URL('../../bin/baileys-cask.js', import.met
 const GATE = fileURLToPath(new URL('./cli-gate.cjs', import.meta.url))
 const PRELOAD = globalThis.Bun ? { BUN_OPTIONS: `--preload=${GATE}` } : { NODE_OPTIONS: `--require=${GATE}` }
 
-/** The environment of a command, without what this machine may have set for such programs. */
+// What a program needs of the environment to start. Anything else may change what it writes: `CI` alone takes the colours from a terminal.
+const NEEDED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'SystemRoot']
+
+/** The environment of a command: the same wherever the tests run. */
 export function environment(env = {}) {
-  const { NO_COLOR, FORCE_COLOR, NODE_OPTIONS, BUN_OPTIONS, BAILEYS_CASK_KEY, BAILEYS_CASK_NEW_KEY, ...rest } = process.env
-  return { ...rest, TERM: 'xterm-256color', ...env }
+  const needed = NEEDED.flatMap(name => (name in process.env ? [[name, process.env[name]]] : []))
+  return { ...Object.fromEntries(needed), TERM: 'xterm-256color', ...env }
 }
 
 /** Runs the command line without a terminal. Gives exit code, output, and the document where `--json` is among the arguments. */

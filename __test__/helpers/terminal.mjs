@@ -63,8 +63,7 @@ const TERMINAL = {
     const socket = join(folder, 'tmux')
     const config = join(folder, 'tmux.conf')
     writeFileSync(config, 'set -g status off\nset -g remain-on-exit on\nset -g default-terminal tmux-256color\nset -g history-limit 10000\n')
-    const { TMUX, ...outside } = env
-    const tmux = async (...args) => (await run('tmux', ['-S', socket, '-f', config, ...args], { env: { ...outside, LC_ALL: 'C.UTF-8' } })).stdout
+    const tmux = async (...args) => (await run('tmux', ['-S', socket, '-f', config, ...args], { env: { ...env, LC_ALL: 'C.UTF-8' } })).stdout
     // TERM is what tmux says; the rest of the environment is that of its server, which begins here.
     await tmux('new-session', '-d', '-s', 'cask', '-x', String(columns), '-y', String(rows), `sh ${quoted(script)}`)
     afterwards(t, () => tmux('kill-server').catch(() => {}))

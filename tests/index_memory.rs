@@ -2,15 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod common;
+// Not among what all tests share: it counts for the whole binary.
 #[path = "common/allocation.rs"]
 mod allocation;
 
+use std::sync::Arc;
+
+use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::index::{Index, Location, ShortSize};
+use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::frame::{self, Form};
 use baileys_cask::record::Op;
 
-use allocation::{HELD, LARGEST};
+use allocation::{ASKED, HELD, LARGEST};
+use common::disk::Disk;
+use common::drive::{open, options, set, vanish};
 
 fn held() -> isize {
     HELD.get()
@@ -179,6 +187,72 @@ fn a_bulk_load_takes_little_more_memory_than_batches_do() {
         assert_eq!(account.find(key).unwrap().location, at(n));
     }
     assert_eq!(index.usage.needed(1).live, RECORDS as u64 * 100);
+}
+
+#[test]
+fn records_that_are_expected_take_no_more_than_others_and_room_for_those_that_do_not_come_is_given_back() {
+    const RECORDS: usize = 300_000;
+    let index = Index::default();
+    let before = held();
+    let each = |records: usize| (held() - before) as f64 / records as f64 - KEY_BYTES;
+    put(&index, "default", 0..RECORDS / 32);
+    let account = index.account("default").unwrap();
+    account.expect(RECORDS);
+    let expected = held();
+    put(&index, "default", RECORDS / 32..RECORDS);
+    println!("{RECORDS} expected records: {} bytes before they come, {} after", expected - before, held() - before);
+    assert!(held() - expected <= (expected - before) / 50, "memory was asked for while they came");
+    account.trim();
+    println!("expected records: {:.1} bytes each beside the key", each(RECORDS));
+    assert!(each(RECORDS) <= 48.0, "{:.1}", each(RECORDS));
+    // A delete takes no room away before that was looked at.
+    LARGEST.set(0);
+    account.expect(4 * RECORDS);
+    assert!(LARGEST.get() <= 256 << 10, "{} bytes at once", LARGEST.get());
+    let expected = held();
+    delete(&index, "default", 0..1);
+    assert!(expected - held() < 1_000, "{} bytes were given back", expected - held());
+    put(&index, "default", RECORDS..RECORDS + 10_000);
+    account.trim();
+    let left = RECORDS + 9_999;
+    println!("records that did not come: {:.1} bytes each beside the key", each(left));
+    assert!(each(left) <= 48.0, "{:.1}", each(left));
+    assert_has(&index, "default", (1..RECORDS + 10_000).step_by(997), 0..1);
+}
+
+/// A log of small records, written and then opened; with the memory of its index both times, and the bytes that opening asked for.
+fn opened(numbers: impl Iterator<Item = usize>) -> (Arc<FileBackend>, u64, u64, usize) {
+    let disk = Disk::default();
+    let options = FileOptions { segment_bytes: 1 << 20, ..options(Durability::Process) };
+    let backend = open(&disk, &options).unwrap();
+    let numbers: Vec<usize> = numbers.collect();
+    for batch in numbers.chunks(500) {
+        let puts: Vec<_> =
+            batch.iter().map(|n| common::model::put(&format!("{n:015}"), [n.to_le_bytes(), n.to_le_bytes()].concat())).collect();
+        set(&*backend, "a", &puts).unwrap();
+    }
+    let grown = backend.facts().index_bytes;
+    vanish(backend);
+    let asked = ASKED.get();
+    let backend = open(&disk, &options).unwrap();
+    let asked = ASKED.get() - asked;
+    let opened = backend.facts().index_bytes;
+    println!("index of {grown} bytes when it was written, {opened} when it was read, which asked for {asked}");
+    (backend, grown, opened, asked)
+}
+
+#[test]
+fn a_log_of_new_records_is_opened_with_room_for_all_of_them() {
+    let (_backend, grown, opened, asked) = opened(0..40_000);
+    assert!(opened * 20 <= grown * 21, "{grown} bytes when it was written, {opened} when it was read");
+    // An index that grows by itself moves each record several times, into ten times as much memory.
+    assert!(asked < 4 * grown as usize, "it asked for {asked} bytes for {grown}");
+}
+
+#[test]
+fn a_log_that_ends_otherwise_than_it_began_leaves_no_room_behind() {
+    let (_backend, grown, opened, _) = opened((0..30_000).chain(0..30_000));
+    assert!(opened * 20 <= grown * 21, "{grown} bytes when it was written, {opened} when it was read");
 }
 
 #[test]

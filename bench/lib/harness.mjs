@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { peers, peersOf } from '../stores/index.mjs'
@@ -65,12 +66,16 @@ const record = (lane, { ops, ms, values = {} }) => {
   for (const name in values) (lane.values[name] ??= []).push(values[name])
 }
 
+/** Has the system write what earlier rows have left in its page cache, where there is such a program: writing it meanwhile takes time of the next one. */
+const quietDisk = () => void spawnSync('sync', { stdio: 'ignore' })
+
 /** Runs the rounds of a row once, and gives its lanes. */
 const runLanes = async (row, { rounds, warmups, roundMs }, chosen, options, failed, progress) => {
   const dir = join(workFolder, `${row.name}-${process.pid}`)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
 
+  quietDisk()
   progress('opening')
   const { lanes, clients } = await openLanes(row, chosen, options, dir, failed)
   const alive = () => lanes.filter(lane => !lane.failure)

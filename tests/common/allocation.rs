@@ -15,6 +15,8 @@ thread_local! {
     pub static MOST: Cell<isize> = const { Cell::new(0) };
     /// The largest single allocation since it was set.
     pub static LARGEST: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that it was asked for.
+    pub static ASKED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count(change: isize, size: usize) {
@@ -23,6 +25,7 @@ fn count(change: isize, size: usize) {
         let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
     });
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+    let _ = ASKED.try_with(|asked| asked.set(asked.get() + size));
 }
 
 // SAFETY: every call goes to the system's allocator as it came; counting allocates nothing.

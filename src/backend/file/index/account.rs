@@ -53,8 +53,25 @@ impl AccountIndex {
         self.read().records.iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix)).for_each(sink);
     }
 
+    /// How many records there are.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.read().records.len()
+    }
+
+    /// So many records are to come in all: makes room for them. A count that is too high costs memory until [`Self::trim`], one that
+    /// is too low costs time.
+    pub fn expect(&self, records: usize) {
+        self.write().records.expect(&self.hasher, records);
+    }
+
+    /// Gives back the room that was made for records which have not come.
+    pub fn trim(&self) {
+        self.write().records.trim(&self.hasher);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.read().records.len() == 0
+        self.records() == 0
     }
 
     /// How many records there are of each family, and what they take of the log.
@@ -81,6 +98,12 @@ impl AccountIndex {
             all
         };
         assert_eq!(sorted(&contents.families), sorted(&counted));
+    }
+
+    /// Panics where there is room for many more records than there are.
+    #[cfg(test)]
+    pub(super) fn check_trimmed(&self) {
+        self.read().records.check_trimmed();
     }
 
     /// Whether somebody reads or changes the records.

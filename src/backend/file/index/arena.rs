@@ -59,6 +59,14 @@ impl Arena {
         }
     }
 
+    /// Gives back memory where there is more room than so many bytes, and by a quarter at least.
+    pub(super) fn trim(&mut self, bytes: usize) {
+        let bytes = bytes.max(self.bytes.len());
+        if self.bytes.capacity() > bytes + bytes / 4 {
+            self.bytes.shrink_to(allocation(bytes));
+        }
+    }
+
     /// Something of the last record, behind which the next one is put.
     pub(super) fn touch(&self) -> u32 {
         self.bytes.last().map_or(0, |byte| u32::from(*byte))
@@ -130,6 +138,12 @@ impl Arena {
     /// Copies a record of another arena and gives its offset here.
     pub(super) fn copy(&mut self, from: &Self, at: u32) -> u32 {
         from.get(at).map_or(0, |(key, location)| self.push(key, location))
+    }
+
+    /// Bytes of records that were removed.
+    #[cfg(test)]
+    pub(super) const fn garbage(&self) -> usize {
+        self.garbage as usize
     }
 
     /// Whether anything in it was removed.

@@ -7,7 +7,7 @@
 use super::arena::record_bytes;
 use super::hasher::{KeyHasher, tag};
 use super::location::Location;
-use super::shard::Shard;
+use super::shard::{Shard, with_spare};
 
 /// Records of a shard on average, before one is split.
 const SHARD_RECORDS: usize = if cfg!(test) { 12 } else { 2000 };
@@ -28,6 +28,8 @@ pub(super) struct Many {
     records: usize,
     /// Of all shards.
     bytes: usize,
+    /// So many are to come: shards that are nearly empty until then are not merged.
+    expected: usize,
 }
 
 impl Default for Records {
@@ -44,6 +46,13 @@ const fn place(tag: u32, shards: usize) -> usize {
     if place < shards { place } else { place & (mask >> 1) }
 }
 
+/// A shard has one in so many of all records: in a shard that is still to be split are twice as many as in one that was.
+const fn one_in(shard: usize, shards: usize) -> usize {
+    let all = shards.next_power_of_two();
+    let half = all / 2;
+    if shard < half && shard + half >= shards { half } else { all }
+}
+
 /// The shard that is split to make this one.
 const fn parent(shard: usize) -> usize {
     shard - (shard + 1).next_power_of_two() / 2
@@ -54,6 +63,13 @@ impl Records {
         match self {
             Self::One(shard) => shard.len(),
             Self::Many(many) => many.records,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(shard) => shard.bytes(),
+            Self::Many(many) => many.bytes,
         }
     }
 
@@ -130,16 +146,12 @@ impl Records {
         if let Some(shard) = self.shard_mut(hash) {
             shard.insert(hasher, hash, key, location);
         }
-        let (records, bytes) = match self {
-            Self::One(shard) => (shard.len(), shard.bytes()),
-            Self::Many(many) => {
-                many.records += 1;
-                many.bytes += record_bytes(key);
-                (many.records, many.bytes)
-            }
-        };
+        if let Self::Many(many) = self {
+            many.records += 1;
+            many.bytes += record_bytes(key);
+        }
         let shards = self.shards().len();
-        if records > shards * SHARD_RECORDS || bytes > shards * SHARD_BYTES {
+        if self.len() > shards * SHARD_RECORDS || self.bytes() > shards * SHARD_BYTES {
             self.split(hasher);
         }
     }
@@ -150,19 +162,27 @@ impl Records {
         if let Self::Many(many) = self {
             many.records -= 1;
             many.bytes -= record_bytes(key);
-            // Far enough from where one is split that no shard goes to and fro.
-            let fewer = many.shards.len() - 1;
-            if many.records < fewer * SHARD_RECORDS / 2 && many.bytes < fewer * SHARD_BYTES / 2 {
-                self.merge(hasher);
-            }
+            self.merge_one(hasher);
         }
         Some(location)
+    }
+
+    /// Merges a shard where there are too many for the records; gives whether it has.
+    fn merge_one(&mut self, hasher: &KeyHasher) -> bool {
+        let Self::Many(many) = self else { return false };
+        // Far enough from where one is split that no shard goes to and fro.
+        let fewer = many.shards.len() - 1;
+        let too_many = many.records.max(many.expected) < fewer * SHARD_RECORDS / 2 && many.bytes < fewer * SHARD_BYTES / 2;
+        if too_many {
+            self.merge(hasher);
+        }
+        too_many
     }
 
     fn split(&mut self, hasher: &KeyHasher) {
         if let Self::One(shard) = self {
             let (records, bytes) = (shard.len(), shard.bytes());
-            *self = Self::Many(Many { shards: vec![std::mem::take(shard)], records, bytes });
+            *self = Self::Many(Many { shards: vec![std::mem::take(shard)], records, bytes, expected: 0 });
         }
         let Self::Many(many) = self else { return };
         let new = many.shards.len();
@@ -188,19 +208,48 @@ impl Records {
         }
     }
 
-    /// Makes room for so many records in all.
+    /// Makes room for so many records in all, which are as long as those that are there.
     pub(super) fn reserve(&mut self, hasher: &KeyHasher, records: usize) {
-        let wanted = records.div_ceil(SHARD_RECORDS);
+        let bytes = self.bytes() * records / self.len().max(1);
+        let wanted = records.div_ceil(SHARD_RECORDS).max(bytes.div_ceil(SHARD_BYTES));
         while self.shards().len() < wanted {
             self.split(hasher);
         }
-        let each = records / self.shards().len();
-        self.shards_mut().iter_mut().for_each(|shard| shard.reserve(each));
+        let shards = self.shards().len();
+        for (at, shard) in self.shards_mut().iter_mut().enumerate() {
+            let one_in = one_in(at, shards);
+            shard.reserve(with_spare(records / one_in), with_spare(bytes / one_in));
+        }
+    }
+
+    /// The same, and keeps that room, whatever is deleted, until [`Self::trim`].
+    pub(super) fn expect(&mut self, hasher: &KeyHasher, records: usize) {
+        self.reserve(hasher, records);
+        if let Self::Many(many) = self {
+            many.expected = records;
+        }
+    }
+
+    /// Gives back the room that was made for records which have not come.
+    pub(super) fn trim(&mut self, hasher: &KeyHasher) {
+        if let Self::Many(many) = self {
+            many.expected = 0;
+        }
+        while self.merge_one(hasher) {}
+        self.shards_mut().iter_mut().for_each(Shard::trim);
     }
 
     /// Keys and places of all records.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Location)> {
         self.shards().iter().flat_map(Shard::iter)
+    }
+
+    /// Panics where there is room for many more records than there are.
+    #[cfg(test)]
+    pub(super) fn check_trimmed(&self) {
+        let shards = self.shards().len();
+        assert!(self.len() >= (shards - 1) * SHARD_RECORDS / 2 || self.bytes() >= (shards - 1) * SHARD_BYTES / 2);
+        self.shards().iter().for_each(Shard::check_trimmed);
     }
 
     /// Panics where what is counted is not what is there, or where more memory is held than is promised.

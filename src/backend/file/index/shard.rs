@@ -12,6 +12,11 @@ const MOST_GARBAGE_ONE_IN: usize = 3;
 /// The same when the arena is full, and would have to grow.
 const MOST_GARBAGE_IN_FULL_ONE_IN: usize = 4;
 
+/// A little more than is known to be needed: hashes do not fill all shards to the same height.
+pub(super) const fn with_spare(count: usize) -> usize {
+    count + count / 16
+}
+
 /// Records, each findable by its hash and key.
 ///
 /// Where the table is empty the arena has few records and no garbage. Otherwise the table has each record of the arena that is none.
@@ -142,9 +147,9 @@ impl Shard {
     fn copy_of(&self, records: &[Slot]) -> Self {
         let bytes: usize = records.iter().map(|slot| record_bytes(self.arena.key(slot.at))).sum();
         // They are about to grow again.
-        let mut arena = Arena::with_room(bytes + bytes / 16);
+        let mut arena = Arena::with_room(with_spare(bytes));
         let has_table = records.len() > FEW;
-        let mut table = Table::with_room(if has_table { records.len() + records.len() / 16 } else { 0 });
+        let mut table = Table::with_room(if has_table { with_spare(records.len()) } else { 0 });
         for slot in records {
             let at = arena.copy(&self.arena, slot.at);
             if has_table {
@@ -156,18 +161,33 @@ impl Shard {
 
     /// Takes over all records of another shard.
     pub(super) fn absorb(&mut self, hasher: &KeyHasher, other: &Self) {
-        self.reserve(self.len() + other.len());
-        self.arena.reserve(other.bytes());
+        self.reserve(self.len() + other.len(), self.bytes() + other.bytes());
         for (key, location) in other.iter() {
             self.insert(hasher, hasher.hash(key), key, location);
         }
     }
 
-    /// Makes room in the table for so many records in all.
-    pub(super) fn reserve(&mut self, records: usize) {
+    /// Makes room for so many records of so many bytes in all.
+    pub(super) fn reserve(&mut self, records: usize, bytes: usize) {
         if records > FEW {
             self.table.reserve(records.saturating_sub(self.table.len()));
         }
+        self.arena.reserve(bytes.saturating_sub(self.bytes()));
+    }
+
+    /// Gives back room that was made for more records than have come.
+    pub(super) fn trim(&mut self) {
+        self.table.trim(with_spare(self.table.len()));
+        self.arena.trim(with_spare(self.bytes()));
+    }
+
+    /// Panics where there is room for many more records than there are: beside what is garbage, a third is unused at most.
+    #[cfg(test)]
+    pub(super) fn check_trimmed(&self) {
+        let (table, arena) = (self.table.memory(), self.arena.memory());
+        let records = if self.table.is_empty() { 0 } else { self.len() };
+        assert!(table <= (records * 4 / 3 + 2) * 8 * 4 / 3 + 16, "a table of {table} bytes for {records} records");
+        assert!(arena <= (self.bytes() + self.arena.garbage()) * 4 / 3 + 24, "{arena} bytes for {}", self.bytes());
     }
 
     /// Panics where what is counted is not what is there, or where more memory is held than is promised.

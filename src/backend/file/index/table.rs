@@ -153,6 +153,14 @@ impl Table {
         }
     }
 
+    /// Gives back memory where there is more room than for so many records, and by a quarter at least.
+    pub(super) fn trim(&mut self, records: usize) {
+        let needed = slots_for(records);
+        if self.slots.len() > needed + needed / 4 {
+            self.resize(needed);
+        }
+    }
+
     fn resize(&mut self, slots: usize) {
         let before = std::mem::replace(&mut self.slots, vec![EMPTY; slots].into());
         before.into_iter().filter(|slot| !slot.is_empty()).for_each(|slot| self.settle(slot));

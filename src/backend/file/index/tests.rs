@@ -35,6 +35,10 @@ enum Step {
     Fill(u32, u32),
     /// The same through a bulk load.
     Load(u32, u32, usize),
+    /// So many records are said to be coming.
+    Expect(usize),
+    /// No more are coming.
+    Trim,
     /// A segment is compacted, and the next one begins.
     Relocate,
 }
@@ -59,6 +63,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => proptest::collection::vec(change(), CACHED_BATCH_OPS..5 * CACHED_BATCH_OPS).prop_map(Step::Batch),
         4 => (0..400_u32, 1..200_u32).prop_map(|(from, count)| Step::Fill(from, count)),
         2 => (0..400_u32, 1..200_u32, 0..300_usize).prop_map(|(from, count, reserved)| Step::Load(from, count, reserved)),
+        2 => (0..900_usize).prop_map(Step::Expect),
+        2 => Just(Step::Trim),
         2 => Just(Step::Relocate),
     ]
 }
@@ -178,6 +184,12 @@ impl World {
         self.end = 256;
     }
 
+    fn trim(&self) {
+        let Some(account) = self.index.account(ACCOUNT) else { return };
+        account.trim();
+        account.check_trimmed();
+    }
+
     fn check(&self) {
         let account = self.index.account(ACCOUNT);
         let mut listed = Vec::new();
@@ -222,6 +234,8 @@ proptest! {
                     world.publish(&puts);
                 }
                 Step::Load(from, count, reserved) => world.load(*from, *count, *reserved),
+                Step::Expect(records) => world.index.account(ACCOUNT).into_iter().for_each(|account| account.expect(*records)),
+                Step::Trim => world.trim(),
                 Step::Relocate => world.relocate(),
             }
             world.check();

@@ -13,6 +13,7 @@ mod finish;
 mod folder;
 mod named;
 mod replay;
+mod room;
 
 use std::collections::HashSet;
 

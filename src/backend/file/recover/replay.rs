@@ -14,6 +14,7 @@ use super::super::manifest_file::MANIFEST;
 use super::RecoveryReport;
 use super::folder::{Found, Segments, choose_chain};
 use super::named::{is_as_named, walk_named};
+use super::room::Room;
 use crate::codec::manifest::{Manifest, ManifestEntry};
 use crate::codec::segment::{Link, SegmentHeader};
 use crate::codec::{LAST_SEGMENT, LAST_SEQ};
@@ -49,6 +50,7 @@ pub(in super::super) struct Replay<'a> {
     pub(super) leftovers: Vec<u64>,
     /// Frames that count.
     frames: u64,
+    room: Room<'a>,
     /// Segments with a hint that may be used.
     hints: HashSet<u64>,
     /// Segments that came into the index by their hints.
@@ -72,6 +74,7 @@ impl<'a> Replay<'a> {
             replaced: false,
             leftovers: Vec::new(),
             frames: 0,
+            room: Room::new(index, 0),
             hints,
             hinted: HashSet::new(),
         }
@@ -108,12 +111,15 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// `Corrupt` where something is missing that must be there, `Aborted`, `Io`.
     pub(super) fn run(&mut self, found: &Segments, cancel: Cancel<'_>) -> Result<()> {
+        let chain = choose_chain(found, self.manifest);
+        let unnamed = chain.iter().filter_map(|id| found.get(id)).map(|segment| segment.len);
+        let total = self.manifest.segments.iter().map(|entry| entry.length).chain(unnamed).fold(0, u64::saturating_add);
+        self.room = Room::new(self.index, total);
         for entry in &self.manifest.segments {
             cancel.check()?;
             self.replay_named(entry, found)?;
         }
         self.last_seq = self.manifest.through.map_or(0, |link| link.last_seq);
-        let chain = choose_chain(found, self.manifest);
         for (position, id) in chain.iter().enumerate() {
             let Some((segment, header)) = found.get(id).and_then(|segment| Some((segment, segment.header.as_ref()?))) else {
                 continue;
@@ -128,6 +134,7 @@ impl<'a> Replay<'a> {
         if chain.is_empty() {
             self.look_behind_the_end(found)?;
         }
+        self.room.trim();
         self.account_for_the_rest(found, &chain)?;
         self.check(found)
     }
@@ -151,6 +158,7 @@ impl<'a> Replay<'a> {
         self.log.segments.insert(id, header.salt, None);
         if self.hints.contains(&entry.id) && hints::load(self.log, self.index, entry) {
             self.hinted.insert(entry.id);
+            self.room.passed(entry.length);
             return Ok(());
         }
         let file = self.open(segment)?;
@@ -158,6 +166,7 @@ impl<'a> Replay<'a> {
         walk_named(frames, header, entry, &segment.path, |placed| {
             self.frames += 1;
             self.index.free(&self.index.publish(placed.bytes, id, placed.at, None));
+            self.room.passed(placed.bytes.len() as u64);
         })
     }
 
@@ -177,6 +186,7 @@ impl<'a> Replay<'a> {
                 self.claim(placed.header.synced, 0);
                 self.frames += 1;
                 self.index.free(&self.index.publish(placed.bytes, id, placed.at, None));
+                self.room.passed(placed.bytes.len() as u64);
                 self.last_seq = placed.header.seq;
             }
         }

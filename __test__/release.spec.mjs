@@ -1,4 +1,4 @@
-import { before, describe, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -150,11 +150,17 @@ describe('a release is checked', () => {
 })
 
 describe('a release is published', { skip: process.platform === 'win32' }, () => {
-  /** A release behind `napi pre-publish`, and an npm that writes down what it is asked. */
-  function ready(t, { published = [], failing } = {}) {
-    const folder = staged(t)
-    const { status, stderr } = spawnSync(process.execPath, [join(PACKAGE, 'node_modules/@napi-rs/cli/dist/cli.js'), 'pre-publish', '--tag-style', 'npm', '--npm-dir', 'npm', '--skip-optional-publish', '--no-gh-release'], { cwd: folder, encoding: 'utf8' })
+  /** A release behind `napi pre-publish`, which takes seconds: each test has a copy. */
+  const prepared = staged({ after })
+  before(() => {
+    const { status, stderr } = spawnSync(process.execPath, [join(PACKAGE, 'node_modules/@napi-rs/cli/dist/cli.js'), 'pre-publish', '--tag-style', 'npm', '--npm-dir', 'npm', '--skip-optional-publish', '--no-gh-release'], { cwd: prepared, encoding: 'utf8' })
     assert.equal(status, 0, stderr)
+  })
+
+  /** Such a release, and an npm that writes down what it is asked. */
+  function ready(t, { published = [], failing } = {}) {
+    const folder = tempFolder(t)
+    cpSync(prepared, folder, { recursive: true })
     const bin = join(folder, 'npm-that-notes')
     cpSync(join(PACKAGE, 'npm'), bin, { recursive: true })
     writeFileSync(join(bin, 'npm'), `#!/bin/sh

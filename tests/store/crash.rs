@@ -80,7 +80,7 @@ fn a_crash_while_opening_after_a_kill_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_survive_every_cut() {
-    for seed in seeds(12) {
+    for seed in seeds(6) {
         for level in LEVELS {
             let run = Run::new(options(level)).steps(&random(seed, 30));
             demand_after_power_loss(&run, &format!("random {seed}"), seed, false);
@@ -117,7 +117,7 @@ fn a_crash_while_opening_a_compacted_log_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_with_compactions_survive_every_cut() {
-    for seed in seeds(12) {
+    for seed in seeds(6) {
         for level in LEVELS {
             let run = Run::new(options(level)).steps(&random_compacted(seed, 30));
             demand_after_power_loss(&run, &format!("random compacted {seed}"), seed, false);
@@ -152,7 +152,7 @@ fn a_crash_while_opening_a_log_that_preallocates_loses_nothing_more() {
 
 #[test]
 fn workloads_by_chance_that_preallocate_survive_every_cut() {
-    for seed in seeds(8) {
+    for seed in seeds(4) {
         let steps = if seed % 2 == 0 { random(seed, 30) } else { random_compacted(seed, 30) };
         let run = Run::new(options(Durability::Power)).steps(&preallocating(steps));
         demand_after_power_loss(&run, &format!("random {seed} over zeros"), seed, false);

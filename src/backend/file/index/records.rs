@@ -210,7 +210,8 @@ impl Records {
 
     /// Makes room for so many records in all, which are as long as those that are there.
     pub(super) fn reserve(&mut self, hasher: &KeyHasher, records: usize) {
-        let bytes = self.bytes() * records / self.len().max(1);
+        let bytes = self.bytes() as u128 * records as u128 / self.len().max(1) as u128;
+        let bytes = usize::try_from(bytes).unwrap_or(0);
         let wanted = records.div_ceil(SHARD_RECORDS).max(bytes.div_ceil(SHARD_BYTES));
         while self.shards().len() < wanted {
             self.split(hasher);

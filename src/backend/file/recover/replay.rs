@@ -112,8 +112,8 @@ impl<'a> Replay<'a> {
     /// `Corrupt` where something is missing that must be there, `Aborted`, `Io`.
     pub(super) fn run(&mut self, found: &Segments, cancel: Cancel<'_>) -> Result<()> {
         let chain = choose_chain(found, self.manifest);
-        let unnamed = chain.iter().filter_map(|id| found.get(id)).map(|segment| segment.len);
-        let total = self.manifest.segments.iter().map(|entry| entry.length).chain(unnamed).fold(0, u64::saturating_add);
+        let files = self.manifest.segments.iter().map(|entry| entry.id).chain(chain.iter().copied());
+        let total = files.filter_map(|id| found.get(&id)).map(|segment| segment.len).fold(0, u64::saturating_add);
         self.room = Room::new(self.index, total);
         for entry in &self.manifest.segments {
             cancel.check()?;

@@ -14,6 +14,7 @@ use baileys_cask::backend::file::index::{Index, Location, ShortSize};
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
 use baileys_cask::codec::cipher::Cipher;
 use baileys_cask::codec::frame::{self, Form};
+use baileys_cask::codec::hint::{self, HintOf, HintOp, HintWriter};
 use baileys_cask::record::Op;
 
 use allocation::{ASKED, HELD, LARGEST};
@@ -175,7 +176,7 @@ fn a_bulk_load_takes_little_more_memory_than_batches_do() {
     let index = Index::default();
     let before = held();
     let unreachable = index.change("default", 1, |changes| {
-        changes.reserve(RECORDS);
+        changes.reserve(RECORDS, RECORDS * KEY_BYTES as usize);
         keys.iter().enumerate().for_each(|(n, key)| assert!(!changes.put(key, at(n)).replaces));
     });
     assert_eq!(unreachable.records(), 0);
@@ -253,6 +254,47 @@ fn a_log_of_new_records_is_opened_with_room_for_all_of_them() {
 fn a_log_that_ends_otherwise_than_it_began_leaves_no_room_behind() {
     let (_backend, grown, opened, _) = opened((0..30_000).chain(0..30_000));
     assert!(opened * 20 <= grown * 21, "{grown} bytes when it was written, {opened} when it was read");
+}
+
+/// A hint of one account, in groups, brought into an index.
+fn load(index: &Index, groups: &[Vec<HintOp<'_>>]) -> usize {
+    let of = HintOf { cask_id: [1; 16], id: 7, salt: [2; 16], length: 1 << 30 };
+    let mut writer = HintWriter::new(&of);
+    for ops in groups {
+        writer.begin("default");
+        ops.iter().for_each(|op| writer.push(op));
+    }
+    let bytes = writer.finish(&Cipher::Plain).unwrap();
+    let length = bytes.len();
+    let opened = hint::open(bytes, &of, &Cipher::Plain).unwrap();
+    hint::groups(&opened).unwrap().iter().for_each(|group| index.load(group, 7));
+    length
+}
+
+#[test]
+fn a_hint_takes_memory_for_the_records_that_it_has() {
+    const RECORDS: usize = 50_000;
+    let keys: Vec<Vec<u8>> = (0..RECORDS).map(key).collect();
+    let puts: Vec<HintOp<'_>> = keys.iter().map(|key| HintOp::Put { key, chunk: 300, chunk_len: 90, op: 9, size: 50 }).collect();
+    let groups = [puts];
+    let index = Index::default();
+    let before = held();
+    load(&index, &groups);
+    let each = (held() - before) as f64 / RECORDS as f64 - KEY_BYTES;
+    println!("records of a hint: {each:.1} bytes each beside the key");
+    assert!(each <= 48.0, "{each:.1}");
+
+    // One long key, and many deletes of what is not there: so long an average, times so many operations, would be gigabytes.
+    let long = [3; 60_000];
+    let deletes = vec![HintOp::Delete { key: b"\x02", size: 50 }; 100_000];
+    let groups = [vec![HintOp::Put { key: &long, chunk: 300, chunk_len: 90, op: 9, size: 50 }], deletes];
+    let index = Index::default();
+    let before = held();
+    let asked = ASKED.get();
+    let length = load(&index, &groups);
+    println!("a hint of {length} bytes with one record asked for {}, and holds {}", ASKED.get() - asked, held() - before);
+    assert!(held() - before < 100_000, "{} bytes for one record", held() - before);
+    assert!(ASKED.get() - asked < 10 * length, "it asked for {} bytes", ASKED.get() - asked);
 }
 
 #[test]

@@ -190,8 +190,10 @@ impl HintWriter {
 pub struct HintGroup<'a> {
     /// The account.
     pub account: &'a str,
-    /// How many operations there are.
-    pub count: usize,
+    /// How many puts are among its operations.
+    pub puts: usize,
+    /// Bytes of their keys.
+    pub key_bytes: usize,
     bytes: &'a [u8],
 }
 
@@ -232,9 +234,18 @@ pub fn groups(opened: &[u8]) -> Option<Vec<HintGroup<'_>>> {
         let (name, after) = after.split_at_checked(usize::from(length))?;
         let (counts, after) = after.split_at_checked(8)?;
         let (ops, after) = after.split_at_checked(read_u32(counts, 4)? as usize)?;
-        let group = HintGroup { account: std::str::from_utf8(name).ok()?, count: read_u32(counts, 0)? as usize, bytes: ops };
+        let mut group = HintGroup { account: std::str::from_utf8(name).ok()?, puts: 0, key_bytes: 0, bytes: ops };
         // What is counted on later is checked now, while nothing was done on account of it.
-        if group.ops().try_fold(0, |count, op| op.filter(|op| op.is_within(segment_length)).map(|_| count + 1))? != group.count {
+        let mut count = 0;
+        for op in group.ops() {
+            let op = op.filter(|op| op.is_within(segment_length))?;
+            count += 1;
+            if let HintOp::Put { key, .. } = op {
+                group.puts += 1;
+                group.key_bytes += key.len();
+            }
+        }
+        if count != read_u32(counts, 0)? {
             return None;
         }
         groups.push(group);
@@ -289,7 +300,8 @@ impl<'a> Reader<'a> {
     }
 
     fn key(&mut self, length: u64) -> Option<&'a [u8]> {
-        let (key, rest) = self.bytes.split_at_checked(usize::try_from(length).ok()?)?;
+        // No key of a batch is longer.
+        let (key, rest) = self.bytes.split_at_checked(usize::from(u16::try_from(length).ok()?))?;
         self.bytes = rest;
         Some(key)
     }
@@ -363,7 +375,11 @@ mod tests {
             let found: Vec<(&str, Vec<HintOp<'_>>)> =
                 read.iter().map(|group| (group.account, group.ops().map(Option::unwrap).collect())).collect();
             assert_eq!(found, sample());
-            assert_eq!(read.iter().map(|group| group.count).collect::<Vec<_>>(), [6, 2]);
+            for (group, (_, ops)) in read.iter().zip(sample()) {
+                let keys: Vec<usize> =
+                    ops.iter().filter_map(|op| if let HintOp::Put { key, .. } = op { Some(key.len()) } else { None }).collect();
+                assert_eq!((group.puts, group.key_bytes), (keys.len(), keys.iter().sum()), "{}", group.account);
+            }
         }
     }
 
@@ -439,6 +455,22 @@ mod tests {
         assert!(!fits(put(300, 90, 90, 50)), "an operation behind its chunk");
         assert!(!fits(put(300, 90, 9, 4097)), "an operation that takes more than the segment has");
         assert!(!fits(HintOp::Clear { size: 4097 }) && !fits(HintOp::Delete { key: b"\x02a", size: 1 << 40 }));
+    }
+
+    // The index keeps the length of a key in two bytes, as batches do.
+    #[test]
+    fn a_hint_with_a_key_that_no_batch_can_have_is_refused() {
+        for (length, is_good) in [(65_535, true), (65_536, false), (65_541, false)] {
+            let key = vec![2; length];
+            for op in
+                [HintOp::Put { key: &key, chunk: 300, chunk_len: 90, op: 9, size: 50 }, HintOp::Delete { key: &key, size: 50 }]
+            {
+                let mut writer = HintWriter::new(&OF);
+                writer.begin("one");
+                writer.push(&op);
+                assert_eq!(is_read(&writer.finish(&Cipher::Plain).unwrap(), &OF, &Cipher::Plain), is_good, "{length}");
+            }
+        }
     }
 
     // The digest is no proof against bytes that were made on purpose.

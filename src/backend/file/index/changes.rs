@@ -1,6 +1,7 @@
 //! Changes of one account's records that are seen together.
 
 use super::account::{AccountIndex, Contents, Unreachable};
+use super::arena::RECORD_HEADER_BYTES;
 use super::hasher::KeyHasher;
 use super::location::Location;
 use crate::backend::Families;
@@ -33,10 +34,10 @@ impl<'a> Changes<'a> {
         Self { hasher: &account.hasher, usage, contents: account.write(), unreachable: Unreachable::default() }
     }
 
-    /// Makes room for so many records in all, which then do not move on their way in. A count that is too high costs memory until
-    /// records are deleted, one that is too low costs time.
-    pub fn reserve(&mut self, records: usize) {
-        self.contents.records.reserve(self.hasher, records);
+    /// Makes room for so many records in all, with keys of so many bytes in all, which then do not move on their way in. A count that
+    /// is too high costs memory until [`AccountIndex::trim`], one that is too low costs time.
+    pub fn reserve(&mut self, records: usize, key_bytes: usize) {
+        self.contents.records.reserve(self.hasher, records, records * RECORD_HEADER_BYTES + key_bytes);
     }
 
     /// There is a record, new or changed.

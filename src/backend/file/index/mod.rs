@@ -135,7 +135,7 @@ impl Index {
     /// let index = Index::default();
     /// let at = |chunk| Location::new(7, chunk, 90, 8, ShortSize::of(122));
     /// let unreachable = index.change("default", 7, |changes| {
-    ///     changes.reserve(2);
+    ///     changes.reserve(2, 10);
     ///     changes.put(b"\x02alice", at(256));
     ///     changes.put(b"\x02bob", at(384));
     ///     changes.delete(b"\x02alice", 64);
@@ -155,7 +155,7 @@ impl Index {
     pub fn load(&self, group: &HintGroup<'_>, segment: u32) {
         let unreachable = self.change(group.account, segment, |changes| {
             // Many of them may be there already, from older segments.
-            changes.reserve(group.count);
+            changes.reserve(group.puts, group.key_bytes);
             for op in group.ops().flatten() {
                 match op {
                     HintOp::Put { key, chunk, chunk_len, op, size } => {

@@ -28,8 +28,8 @@ pub(super) struct Many {
     records: usize,
     /// Of all shards.
     bytes: usize,
-    /// So many are to come: shards that are nearly empty until then are not merged.
-    expected: usize,
+    /// So many shards are not merged, however few records they have: more are to come.
+    kept: usize,
 }
 
 impl Default for Records {
@@ -172,7 +172,7 @@ impl Records {
         let Self::Many(many) = self else { return false };
         // Far enough from where one is split that no shard goes to and fro.
         let fewer = many.shards.len() - 1;
-        let too_many = many.records.max(many.expected) < fewer * SHARD_RECORDS / 2 && many.bytes < fewer * SHARD_BYTES / 2;
+        let too_many = fewer >= many.kept && many.records < fewer * SHARD_RECORDS / 2 && many.bytes < fewer * SHARD_BYTES / 2;
         if too_many {
             self.merge(hasher);
         }
@@ -182,7 +182,7 @@ impl Records {
     fn split(&mut self, hasher: &KeyHasher) {
         if let Self::One(shard) = self {
             let (records, bytes) = (shard.len(), shard.bytes());
-            *self = Self::Many(Many { shards: vec![std::mem::take(shard)], records, bytes, expected: 0 });
+            *self = Self::Many(Many { shards: vec![std::mem::take(shard)], records, bytes, kept: 0 });
         }
         let Self::Many(many) = self else { return };
         let new = many.shards.len();
@@ -208,10 +208,11 @@ impl Records {
         }
     }
 
-    /// Makes room for so many records in all, which are as long as those that are there.
-    pub(super) fn reserve(&mut self, hasher: &KeyHasher, records: usize) {
-        let bytes = self.bytes() as u128 * records as u128 / self.len().max(1) as u128;
-        let bytes = usize::try_from(bytes).unwrap_or(0);
+    /// Makes room for so many records of so many bytes in all.
+    pub(super) fn reserve(&mut self, hasher: &KeyHasher, records: usize, bytes: usize) {
+        if records <= self.len() {
+            return;
+        }
         let wanted = records.div_ceil(SHARD_RECORDS).max(bytes.div_ceil(SHARD_BYTES));
         while self.shards().len() < wanted {
             self.split(hasher);
@@ -223,18 +224,20 @@ impl Records {
         }
     }
 
-    /// The same, and keeps that room, whatever is deleted, until [`Self::trim`].
+    /// Makes room for so many records in all, which are as long as those that are there. Their shards stay until [`Self::trim`],
+    /// whatever is deleted.
     pub(super) fn expect(&mut self, hasher: &KeyHasher, records: usize) {
-        self.reserve(hasher, records);
+        let bytes = self.bytes() as u128 * records as u128 / self.len().max(1) as u128;
+        self.reserve(hasher, records, usize::try_from(bytes).unwrap_or(0));
         if let Self::Many(many) = self {
-            many.expected = records;
+            many.kept = many.shards.len();
         }
     }
 
     /// Gives back the room that was made for records which have not come.
     pub(super) fn trim(&mut self, hasher: &KeyHasher) {
         if let Self::Many(many) = self {
-            many.expected = 0;
+            many.kept = 0;
         }
         while self.merge_one(hasher) {}
         self.shards_mut().iter_mut().for_each(Shard::trim);

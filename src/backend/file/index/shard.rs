@@ -169,10 +169,15 @@ impl Shard {
 
     /// Makes room for so many records of so many bytes in all.
     pub(super) fn reserve(&mut self, records: usize, bytes: usize) {
+        let room = bytes.saturating_sub(self.bytes());
+        if !self.arena.has_room(room) && self.arena.garbage_is_at_least(MOST_GARBAGE_IN_FULL_ONE_IN) {
+            self.compact(room);
+        } else {
+            self.arena.reserve(room);
+        }
         if records > FEW {
             self.table.reserve(records.saturating_sub(self.table.len()));
         }
-        self.arena.reserve(bytes.saturating_sub(self.bytes()));
     }
 
     /// Gives back room that was made for more records than have come.

@@ -149,7 +149,7 @@ impl World {
         let bytes = frame_of(ACCOUNT, &ops);
         self.follow(&bytes);
         let unreachable = self.index.change(ACCOUNT, self.segment, |changes| {
-            changes.reserve(reserved);
+            changes.reserve(reserved, reserved * 20);
             for_each_op(frame::chunks(&bytes), self.segment, self.end, |op, location| {
                 if let Op::Put { key, .. } = op {
                     changes.put(key, location);

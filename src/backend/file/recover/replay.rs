@@ -112,9 +112,7 @@ impl<'a> Replay<'a> {
     /// `Corrupt` where something is missing that must be there, `Aborted`, `Io`.
     pub(super) fn run(&mut self, found: &Segments, cancel: Cancel<'_>) -> Result<()> {
         let chain = choose_chain(found, self.manifest);
-        let files = self.manifest.segments.iter().map(|entry| entry.id).chain(chain.iter().copied());
-        let total = files.filter_map(|id| found.get(&id)).map(|segment| segment.len).fold(0, u64::saturating_add);
-        self.room = Room::new(self.index, total);
+        self.room = Room::new(self.index, self.bytes_to_read(found, &chain));
         for entry in &self.manifest.segments {
             cancel.check()?;
             self.replay_named(entry, found)?;
@@ -137,6 +135,17 @@ impl<'a> Replay<'a> {
         self.room.trim();
         self.account_for_the_rest(found, &chain)?;
         self.check(found)
+    }
+
+    /// What there is to read at most. The last segment may be nothing but zeros that were put ahead of it.
+    fn bytes_to_read(&self, found: &Segments, chain: &[u64]) -> u64 {
+        let named = self.manifest.segments.iter().filter_map(|entry| Some(found.get(&entry.id)?.len.min(entry.length)));
+        let others = chain.iter().filter_map(|id| {
+            let segment = found.get(id)?;
+            let zeros = segment.header.as_ref()?.preallocated;
+            (segment.len > zeros || chain.last() != Some(id)).then_some(segment.len)
+        });
+        named.chain(others).fold(0, u64::saturating_add)
     }
 
     /// Whether no page of this segment can have been lost: it was written since the operating system last started.

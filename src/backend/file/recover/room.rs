@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use super::super::index::Index;
 
 /// A log that is shorter is read before anything could be gained.
-const LEAST_LOG_BYTES: u64 = 1 << 20;
+const LEAST_LOG_BYTES: u64 = if cfg!(fuzzing) { 1 << 10 } else { 1 << 20 };
 /// Of a log the first look is at one in so many bytes, the next ones at twice as many as the last.
 const FIRST_LOOK_ONE_IN: u64 = 32;
 /// A look makes room for so many times the records that are there: a folder in which lengths lie must not take memory for what it does not have.
 const MOST_AT_ONCE: u128 = 8;
 /// An account that is to have fewer records grows by itself.
-const LEAST_RECORDS: u128 = 10_000;
+const LEAST_RECORDS: u128 = if cfg!(fuzzing) { 2 } else { 10_000 };
 
 /// Looks ahead while a log is read, and makes room.
 pub(super) struct Room<'a> {
@@ -23,21 +23,28 @@ pub(super) struct Room<'a> {
     total: u64,
     read: u64,
     next_look: u64,
-    /// Bytes that were read when it looked last, and the records of each account then.
+    /// Bytes that were read when it looked last, and each account then.
     looked_at: u64,
-    records: HashMap<Box<str>, u64>,
-    has_reserved: bool,
+    seen: HashMap<Box<str>, Seen>,
+}
+
+/// An account at the last look.
+#[derive(Default)]
+struct Seen {
+    records: u64,
+    /// Room was made for so many; 0 where none was.
+    expected: u128,
 }
 
 impl<'a> Room<'a> {
     pub(super) fn new(index: &'a Index, total: u64) -> Self {
         let next_look = if total < LEAST_LOG_BYTES { u64::MAX } else { total / FIRST_LOOK_ONE_IN };
-        Self { index, total, read: 0, next_look, looked_at: 0, records: HashMap::new(), has_reserved: false }
+        Self { index, total, read: 0, next_look, looked_at: 0, seen: HashMap::new() }
     }
 
     /// So many bytes more of the log are in the index.
     pub(super) fn passed(&mut self, bytes: u64) {
-        self.read += bytes;
+        self.read = self.read.saturating_add(bytes);
         if self.read >= self.next_look {
             self.look();
         }
@@ -45,27 +52,31 @@ impl<'a> Room<'a> {
 
     fn look(&mut self) {
         let (since, left) = (self.read - self.looked_at, self.total.saturating_sub(self.read));
-        self.next_look = self.read * 2;
+        self.next_look = self.read.saturating_mul(2);
         self.looked_at = self.read;
-        let Self { index, records, has_reserved, .. } = self;
+        let Self { index, seen, .. } = self;
         index.visit(|name, account| {
             let now = account.records() as u64;
-            let before = records.insert(name.into(), now).unwrap_or(0);
+            let before = seen.entry(name.into()).or_default();
             // The rest is likely to be as what was read last: an account that got nothing in it gets no room.
-            let more = u128::from(now.saturating_sub(before)) * u128::from(left) / u128::from(since.max(1));
+            let more = u128::from(now.saturating_sub(before.records)) * u128::from(left) / u128::from(since.max(1));
             let expected = (u128::from(now) + more).min(u128::from(now) * MOST_AT_ONCE);
-            if more > 0 && expected >= LEAST_RECORDS {
+            before.records = now;
+            let is_grown = more > 0 && expected >= LEAST_RECORDS;
+            // What was made before and turns out to be too much is not held until the end.
+            if before.expected > if is_grown { expected * 2 } else { 0 } {
+                account.trim();
+            }
+            before.expected = if is_grown { expected } else { 0 };
+            if is_grown {
                 account.expect(usize::try_from(expected).unwrap_or(0));
-                *has_reserved = true;
             }
         });
     }
 
-    /// The log was read: gives back the room that was not needed.
+    /// The log was read: gives back the room that was not needed, also that which hints have asked for.
     pub(super) fn trim(&self) {
-        if self.has_reserved {
-            self.index.visit(|_, account| account.trim());
-        }
+        self.index.visit(|_, account| account.trim());
     }
 }
 
@@ -110,6 +121,7 @@ mod tests {
         assert!((16_000 * 30..16_000 * 42).contains(&grows), "{grows} bytes for 16,000 records");
         assert!(whole > 160_000 * 30, "{whole} bytes for 160,000 records");
         put(&index, "grows", 2_000..4_000);
+        let grows = memory(&index, "grows");
         room.passed(LOG_BYTES / FIRST_LOOK_ONE_IN - 1);
         assert_eq!(memory(&index, "grows"), grows, "it looked too early");
         room.trim();
@@ -121,6 +133,24 @@ mod tests {
         let (grows, whole_then) = (memory(&index, "grows"), memory(&index, "is whole"));
         assert!((32_000 * 30..32_000 * 42).contains(&grows), "{grows} bytes for 32,000 records");
         assert_eq!(whole_then, whole);
+    }
+
+    #[test]
+    fn accounts_that_were_written_one_after_the_other_do_not_keep_each_others_room() {
+        let index = Index::default();
+        let mut room = Room::new(&index, LOG_BYTES);
+        let first = LOG_BYTES / FIRST_LOOK_ONE_IN;
+        put(&index, "one", 0..20_000);
+        room.passed(first);
+        assert!(memory(&index, "one") > 160_000 * 30);
+        put(&index, "other", 0..20_000);
+        room.passed(first);
+        assert!(memory(&index, "one") < grown(20_000) * 5 / 4, "{} bytes for 20,000 records", memory(&index, "one"));
+        assert!(memory(&index, "other") > 160_000 * 30);
+        // A tenth of what was expected of it.
+        put(&index, "other", 20_000..20_100);
+        room.passed(2 * first);
+        assert!(memory(&index, "other") < grown(22_000) * 3 / 2, "{} bytes for 20,100 records", memory(&index, "other"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// What went wrong, as callers tell cases apart.
@@ -270,6 +271,14 @@ impl Error {
     }
 }
 
+/// What work comes to, an internal error where it panics: whoever waits for it would wait for ever otherwise.
+///
+/// # Errors
+/// Those of the work, `Internal`.
+pub fn or_panic<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("work in the background has panicked")))
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -277,3 +286,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_panics_is_an_error_and_other_work_comes_to_what_it_does() {
+        assert_eq!(or_panic(|| Ok(7)).unwrap(), 7);
+        assert_eq!(or_panic(|| Err::<(), Error>(Error::closed())).unwrap_err().kind(), ErrorKind::Closed);
+        let error = or_panic(|| -> Result<()> { panic!("a secret") }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(!error.message().contains("secret"), "{error}");
+    }
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::error::{Error, Result};
+use super::inbox::{Inbox, Payload};
+use crate::error::{Error, Result, or_panic};
 
 /// A thousand casks that open at once share this many threads.
 const THREADS: usize = 4;
@@ -51,11 +52,24 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Runs work that may take minutes.
+/// Runs blocking work on one of the threads, and settles a ticket with what it comes to.
 ///
 /// # Errors
 /// `Io` where the pool cannot be made.
-pub(super) fn spawn_long(work: impl FnOnce() + Send + 'static) -> Result<()> {
-    LONG_POOL.handle()?.spawn_blocking(work);
+pub(super) fn settle(inbox: &Inbox, ticket: u32, work: impl FnOnce() -> Result<Payload> + Send + 'static) -> Result<()> {
+    settle_in(&POOL, inbox, ticket, work)
+}
+
+/// The same with work that may take minutes.
+///
+/// # Errors
+/// `Io` where the pool cannot be made.
+pub(super) fn settle_long(inbox: &Inbox, ticket: u32, work: impl FnOnce() -> Result<Payload> + Send + 'static) -> Result<()> {
+    settle_in(&LONG_POOL, inbox, ticket, work)
+}
+
+fn settle_in(pool: &Pool, inbox: &Inbox, ticket: u32, work: impl FnOnce() -> Result<Payload> + Send + 'static) -> Result<()> {
+    let inbox = inbox.clone();
+    pool.handle()?.spawn_blocking(move || inbox.settle(ticket, or_panic(work)));
     Ok(())
 }

@@ -123,11 +123,8 @@ pub fn open_cask(port: u32, options: String, secret: Option<&[u8]>, ticket: u32)
         Ok(request) => request,
         Err(error) => return port.fail(error),
     };
-    let inbox = port.inbox().clone();
-    let spawned = background::spawn(move || match registry::open(&request) {
-        Ok(handle) => inbox.settle(ticket, Ok(Payload::Opened(Box::new(handle)))),
-        Err(error) => inbox.settle(ticket, Err(error)),
-    });
+    let open = move || registry::open(&request).map(|handle| Payload::Opened(Box::new(handle)));
+    let spawned = background::settle(port.inbox(), ticket, open);
     spawned.map_or_else(|error| port.fail(error), |()| LATER)
 }
 
@@ -156,8 +153,7 @@ pub fn attach_cask(port: u32, target: String, is_path: bool) -> Option<String> {
 pub fn close_cask(port: u32, cask: i32, ticket: u32) -> i32 {
     let Some(port) = port::find(port) else { return FAILED };
     let Some(handle) = port.remove_cask(cask) else { return port.fail(Error::closed()) };
-    let inbox = port.inbox().clone();
-    let spawned = background::spawn(move || inbox.settle(ticket, handle.close().map(|()| Payload::Nothing)));
+    let spawned = background::settle(port.inbox(), ticket, move || handle.close().map(|()| Payload::Nothing));
     spawned.map_or_else(|error| port.fail(error), |()| LATER)
 }
 

@@ -140,8 +140,7 @@ fn answer_granted(inbox: Inbox, transaction: Arc<Transaction>, request: Vec<u8>,
         inbox.settle(ticket, read);
         return;
     }
-    let other = inbox.clone();
-    let spawned = background::spawn(move || other.settle(ticket, answer(&request, |keys, sink| transaction.get(keys, sink))));
+    let spawned = background::settle(&inbox, ticket, move || answer(&request, |keys, sink| transaction.get(keys, sink)));
     if let Err(error) = spawned {
         inbox.settle(ticket, Err(error));
     }
@@ -153,8 +152,7 @@ fn in_background(
     ticket: u32,
     read: impl FnOnce(&[&[u8]], ValueSink<'_>) -> Result<()> + Send + 'static,
 ) -> Result<i32> {
-    let inbox = port.inbox().clone();
-    background::spawn(move || inbox.settle(ticket, answer(&request, read)))?;
+    background::settle(port.inbox(), ticket, move || answer(&request, read))?;
     Ok(super::READ_LATER)
 }
 

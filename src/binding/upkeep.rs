@@ -26,8 +26,7 @@ fn cancellable(port: &Port, ticket: u32, work: impl FnOnce(Cancel<'_>) -> Result
 
 /// Works in the background; the ticket is settled with a report.
 fn report(port: &Port, ticket: u32, work: impl FnOnce() -> Result<Value> + Send + 'static) -> Result<i32> {
-    let inbox = port.inbox().clone();
-    background::spawn_long(move || inbox.settle(ticket, work().map(|report| Payload::Report(report.to_string()))))?;
+    background::settle_long(port.inbox(), ticket, || work().map(|report| Payload::Report(report.to_string())))?;
     Ok(super::LATER)
 }
 

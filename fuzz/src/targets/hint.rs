@@ -39,17 +39,18 @@ fn rewritten(bytes: &[u8], of: &HintOf) -> Option<Vec<u8>> {
     let opened = open(bytes.to_vec(), of, &Cipher::Plain)?;
     for group in groups(&opened)? {
         writer.begin(group.account);
-        let mut count = 0;
+        let (mut puts, mut key_bytes) = (0, 0);
         for op in group.ops() {
             let op = op.expect("what is counted on later was checked");
-            if let HintOp::Put { chunk, chunk_len, .. } = op {
+            if let HintOp::Put { key, chunk, chunk_len, .. } = op {
+                puts += 1;
+                key_bytes += key.len();
                 let end = u64::from(chunk) + u64::from(chunk_len);
                 assert!(end <= of.length, "a chunk of {chunk_len} bytes at {chunk} lies behind the end at {}", of.length);
             }
             writer.push(&op);
-            count += 1;
         }
-        assert_eq!(count, group.count);
+        assert_eq!((puts, key_bytes), (group.puts, group.key_bytes));
     }
     writer.finish(&Cipher::Plain).ok()
 }

@@ -21,7 +21,7 @@ import { Threads } from './history/threads.mjs'
 import { runWorkload } from './history/workload.mjs'
 
 const FIRST_SEED = Number(process.env.CASK_SEED ?? Date.now() % 2 ** 31)
-const SEEDS = Number(process.env.CASK_HISTORY_SEEDS ?? 40)
+const SEEDS = Number(process.env.CASK_HISTORY_SEEDS ?? 24)
 const RUN_MS = 15_000
 
 /** Stories about matters that an order of whole transactions says nothing of; and of writes to lists that did not read them first. */

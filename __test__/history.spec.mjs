@@ -22,7 +22,7 @@ import { Threads } from './history/threads.mjs'
 import { runWorkload } from './history/workload.mjs'
 
 const FIRST_SEED = Number(process.env.CASK_SEED ?? Date.now() % 2 ** 31)
-const SEEDS = Number(process.env.CASK_HISTORY_SEEDS ?? 40)
+const SEEDS = Number(process.env.CASK_HISTORY_SEEDS ?? 24)
 const RUN_MS = 15_000
 
 /** Limits that a cask has in the runs in which some work hangs. */

@@ -20,7 +20,7 @@ export default {
   title: '64 writers in one process for a minute: how long the event loop stands still',
   unit: 'set/s',
   isolate: true,
-  peers: ['cask', 'map'],
+  peers: ['cask', 'map', 'json-append-synced'],
   plan: ({ quick }) => ({ rounds: quick ? 2 : 6, warmups: 1 }),
   async open({ openStore, same, quick }) {
     const roundMs = quick ? ROUND_MS_QUICK : ROUND_MS

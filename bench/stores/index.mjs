@@ -19,6 +19,7 @@ export const peers = {
   'cask-four-threads': { module: 'cask.mjs', threads: 4, label: 'cask, four threads' },
   map: { module: 'map.mjs', label: 'plain Map' },
   'json-append': { module: 'json-append.mjs', label: '[limit] JSON and append' },
+  'json-append-synced': { module: 'json-append.mjs', options: { synced: true }, label: '[limit] JSON and append, synced once a second' },
   'multi-file': { module: 'multi-file.mjs', label: 'multi-file' },
   'multi-file-cached': { module: 'multi-file.mjs', options: { cached: true }, label: 'multi-file + cache' },
   'sqlite-normal': { module: 'sqlite.mjs', options: { synchronous: 'NORMAL' }, label: 'better-sqlite3 NORMAL' },

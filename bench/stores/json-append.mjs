@@ -1,6 +1,5 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
 import { BufferJSON } from 'baileys'
+import { appendAndSync, appendOnly } from '../lib/append-file.mjs'
 import { keysByFamily } from './by-family.mjs'
 import { withBaileysTransactions } from './wrapped.mjs'
 
@@ -22,15 +21,14 @@ const makeKeys = file => {
       texts = ''
       // Its work is done when it returns; nothing of it waits.
       const done = keys.set(data)
-      if (texts !== '') writeSync(file, texts)
+      if (texts !== '') file.append(texts)
       return done
     }
   }
 }
 
-export const open = async dir => {
-  mkdirSync(dir, { recursive: true })
-  const file = openSync(join(dir, 'log'), 'a')
+export const open = async (dir, { synced = false }) => {
+  const file = synced ? appendAndSync(dir) : appendOnly(dir)
   const accounts = new Map()
   return {
     async account(name = 'default') {
@@ -38,8 +36,6 @@ export const open = async dir => {
       return accounts.get(name)
     },
     transactional: withBaileysTransactions,
-    async close() {
-      closeSync(file)
-    }
+    close: async () => file.close()
   }
 }

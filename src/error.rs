@@ -271,12 +271,13 @@ impl Error {
     }
 }
 
-/// What work comes to, an internal error where it panics: whoever waits for it would wait for ever otherwise.
+/// What work comes to, an internal error where it panics: whoever waits for it would wait for ever otherwise, and no panic may leave
+/// through foreign code.
 ///
 /// # Errors
 /// Those of the work, `Internal`.
 pub fn or_panic<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("work in the background has panicked")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("a fault in the core of the cask")))
 }
 
 impl fmt::Display for Error {

@@ -2,7 +2,6 @@
 //! around a call of that kind takes three times as long as handing the numbers over.
 
 use std::ffi::CStr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use napi::bindgen_prelude::Object;
@@ -10,7 +9,7 @@ use napi::{Env, JsValue, Result, check_status, sys};
 use napi_derive::napi;
 
 use super::{FAILED, port};
-use crate::error::Error;
+use crate::error::or_panic;
 
 /// Functions of a thread's load of the addon.
 ///
@@ -104,10 +103,9 @@ fn answer<const N: usize>(
         unsafe { sys::napi_get_value_int32(env, value, &mut number) };
         number
     });
-    // A panic must not leave through foreign code.
-    let number = catch_unwind(AssertUnwindSafe(|| work(numbers))).unwrap_or_else(|_| {
+    let number = or_panic(|| Ok(work(numbers))).unwrap_or_else(|error| {
         let port = numbers.first().and_then(|port| port::find(*port as u32));
-        port.map_or(FAILED, |port| port.fail(Error::internal("a fault in the core of the cask")))
+        port.map_or(FAILED, |port| port.fail(error))
     });
     let mut answer = ptr::null_mut();
     // SAFETY: the environment is that of the running call.

@@ -146,12 +146,6 @@ impl Arena {
         self.garbage as usize
     }
 
-    /// Whether anything in it was removed.
-    #[cfg(test)]
-    pub(super) const fn has_garbage(&self) -> bool {
-        self.garbage > 0
-    }
-
     /// Offsets of all records, those that are garbage included.
     pub(super) fn offsets(&self) -> impl Iterator<Item = u32> {
         let mut at = 0;

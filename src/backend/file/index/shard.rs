@@ -200,7 +200,7 @@ impl Shard {
     pub(super) fn check(&self) {
         assert_eq!(self.len(), self.iter().count());
         assert!(self.table.is_empty() || self.table.len() == self.len());
-        assert!(!self.table.is_empty() || self.len() <= FEW && !self.arena.has_garbage());
+        assert!(!self.table.is_empty() || self.len() <= FEW && self.arena.garbage() == 0);
         assert!(!self.arena.garbage_is_at_least(MOST_GARBAGE_ONE_IN));
     }
 }

@@ -60,15 +60,15 @@ impl<'a> Room<'a> {
             let before = seen.entry(name.into()).or_default();
             // The rest is likely to be as what was read last: an account that got nothing in it gets no room.
             let more = u128::from(now.saturating_sub(before.records)) * u128::from(left) / u128::from(since.max(1));
-            let expected = (u128::from(now) + more).min(u128::from(now) * MOST_AT_ONCE);
-            before.records = now;
-            let is_grown = more > 0 && expected >= LEAST_RECORDS;
+            let bounded = (u128::from(now) + more).min(u128::from(now) * MOST_AT_ONCE);
+            let expected = if more > 0 && bounded >= LEAST_RECORDS { bounded } else { 0 };
             // What was made before and turns out to be too much is not held until the end.
-            if before.expected > if is_grown { expected * 2 } else { 0 } {
+            let is_too_much = before.expected > expected * 2;
+            if is_too_much {
                 account.trim();
             }
-            before.expected = if is_grown { expected } else { 0 };
-            if is_grown {
+            *before = Seen { records: now, expected };
+            if expected > 0 {
                 account.expect(usize::try_from(expected).unwrap_or(0));
             }
         });

@@ -240,7 +240,8 @@ describe('the stack of a waiter', () => {
   }
 
   test('is there for every one, also where a thousand begin to wait in one turn', async t => {
-    const cask = await open(t)
+    // A copy of its own has kept no stacks yet.
+    const cask = await otherCopy(t, sharedOptions())
     const { keys } = cask.account()
     const blocker = standingHere(t, keys, BLOCK, 'line')
     await blocker.entered
@@ -249,6 +250,26 @@ describe('the stack of a waiter', () => {
     assert.equal(waiters(cask).filter(({ stack }) => !HERE.test(stack)).length, 0, 'waiters without a stack')
     await blocker.leave()
     await within(SOON_MS, 'all of them', Promise.all(ended))
+  })
+
+  test('costs next to nothing where a lock goes round: few are taken, and yet one waits with a stack when it stops', async t => {
+    const cask = await otherCopy(t, sharedOptions())
+    const { keys } = cask.account()
+    const taken = t.mock.method(Error, 'captureStackTrace')
+    const began = performance.now()
+    const goRound = async () => { for (let i = 0; i < 200; i++) await keys.transaction(() => turns(), 'line') }
+    await within(SOON_MS, 'all of them', Promise.all(Array.from({ length: 16 }, goRound)))
+    const elapsedMs = performance.now() - began
+    // Of 3,200: at first 64 with 1,024 in reserve, one for each millisecond, and of the others and of the holders one in 64.
+    const most = 16 + 64 + elapsedMs + 2 * 3200 / 64
+    assert.ok(taken.mock.callCount() <= most, `${taken.mock.callCount()} stacks, not at most ${most}`)
+    const blocker = standingHere(t, keys, BLOCK, 'line')
+    await blocker.entered
+    await until('a stack may be taken again', () => performance.now() - began > elapsedMs + 2)
+    const ended = keys.transaction(async () => {}, 'line')
+    assert.match(waiters(cask)[0].stack, HERE)
+    await blocker.leave()
+    await within(SOON_MS, 'who waited', ended)
   })
 
   test('leads to the line of the call, and so does the error of a wait that took too long', async t => {

@@ -3,7 +3,7 @@
 const { binding, port, enlist } = require('./port.js')
 const { fromCore } = require('./errors.js')
 const { MAX_MS } = require('./options.js')
-const { stackOfWaiter, wordsOf } = require('./stacks.js')
+const { stackOfWaiter, stackWasKept, wordsOf } = require('./stacks.js')
 const { watchWait, unwatchWait } = require('./watch.js')
 
 /** @typedef {import('./cask.js').CaskState} CaskState */
@@ -51,7 +51,9 @@ class LockWait {
   /** @param {string | undefined} failure */
   settle(failure) {
     if (this.timer !== undefined) clearTimeout(this.timer)
-    this.who.waitEnded(performance.now())
+    const now = performance.now()
+    if (this.stack !== undefined && !this.cask.lockStacks) stackWasKept(now - this.since)
+    this.who.waitEnded(now)
     unwatchWait(this)
     if (failure === undefined) this.resolve(this.ticket)
     else this.reject(this.#error(failure))

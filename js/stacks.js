@@ -6,13 +6,19 @@
  */
 
 /**
- * Waiters keep the stack of their call, as long as no more of them than this begin to wait in a second, or so many at once; beyond that, one in
- * so many. A stack costs as much as a lock that changes hands: without a bound, whoever hands a lock over a hundred thousand times a second would
- * spend a third of the time on stacks that nobody reads.
+ * Waiters keep the stack of their call, as long as no more of them than this begin to wait in a millisecond, or so many at once; beyond that, one
+ * in so many. A stack costs as much as a lock that changes hands: without a bound, whoever hands a lock over a hundred thousand times a second
+ * would spend a third of the time on stacks that nobody reads.
  */
 const STACKS_PER_MS = 1
 const STACKS_AT_ONCE = 1024
 const THEN_ONE_IN = 64
+/**
+ * A wait that ends sooner than this was none to look at, and its stack counts as so many: so those who pile up behind one that hangs all have theirs,
+ * and those among whom a lock goes round have few.
+ */
+const SHORT_MS = 100
+const SHORT_COUNTS_AS = 16
 /**
  * Whether the engine keeps the frame of every call that has not returned. Bun's forgets those that ended in another call, and finds nothing
  * below one of them.
@@ -73,6 +79,14 @@ function stackOfWaiter(called, now, always) {
   return shortStackOf(called)
 }
 
+/**
+ * A wait has ended whose stack was kept.
+ * @param {number} ms how long it took
+ */
+function stackWasKept(ms) {
+  if (ms < SHORT_MS) left = Math.max(left - SHORT_COUNTS_AS + 1, 0)
+}
+
 /** @param {Function} called */
 function shortStackOf(called) {
   const { stackTraceLimit } = Error
@@ -111,4 +125,4 @@ function wordsOf(stack) {
   }
 }
 
-module.exports = { capture, stackOf, stackOfWaiter, stackOfHolder, wordsOf }
+module.exports = { capture, stackOf, stackOfWaiter, stackWasKept, stackOfHolder, wordsOf }

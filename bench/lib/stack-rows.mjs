@@ -1,5 +1,6 @@
 import { atMost } from './figures.mjs'
 import { pairedRatio } from './measure.mjs'
+import { inFreshProcesses } from './plans.mjs'
 import { stacksLeftOut } from './stackless.mjs'
 
 /**
@@ -13,7 +14,7 @@ export const stackRow = ({ name, title, lane }) => ({
   isolate: true,
   peers: ['cask', 'cask-stackless'],
   // Two lanes and a small difference between them.
-  plan: ({ quick }) => quick ? { rounds: 9 } : { rounds: 81 },
+  plan: options => options.quick ? { rounds: 9 } : { ...inFreshProcesses(options), rounds: 27 },
   async open(context) {
     const opened = await lane(context)
     let transactions = 0

@@ -1,10 +1,12 @@
 import { timesAsFast } from '../lib/figures.mjs'
+import { inFreshProcesses } from '../lib/plans.mjs'
 import { writeLane } from '../lib/session-rows.mjs'
 
 export default {
   name: 'set-session',
   title: 'set of one session, awaited, process',
   unit: 'set/s',
+  plan: inFreshProcesses,
   peers: [
     'cask', 'map', 'multi-file', 'multi-file-cached', 'sqlite-normal', 'lmdb-nosync', 'lmdb-nosync-blocking', 'append', 'json-encode'
   ],

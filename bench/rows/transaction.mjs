@@ -1,4 +1,5 @@
 import { timesAsFast } from '../lib/figures.mjs'
+import { inFreshProcesses } from '../lib/plans.mjs'
 import { transactionLane } from '../lib/transaction-rows.mjs'
 
 export default {
@@ -6,6 +7,7 @@ export default {
   title: 'transaction of one get and one set, one label',
   unit: 'transactions/s',
   isolate: true,
+  plan: inFreshProcesses,
   peers: [
     'cask', 'cask-wrapped', 'map', 'multi-file', 'multi-file-cached', 'sqlite-normal', 'sqlite-full', 'lmdb-flushed', 'lmdb-nosync'
   ],

@@ -263,10 +263,17 @@ export interface CaskOptions {
    */
   syncIntervalMs?: number
   /**
-   * Bytes of the process-wide value cache (64 MiB) set aside for this cask; 0 turns caching off for it. Files only.
+   * Bytes of a cache of values for this cask alone; 0 turns caching off for it. All other casks of the process share 64 MiB, less what such casks
+   * have: where they have that much together, the others read from the log. Files only.
    * @default shared
    */
   cacheBytes?: number
+  /**
+   * Whether a cask is made where the folder has none. Set it to `false` for accounts that are linked already: a volume that is not mounted or a
+   * mistyped path is an error then, and not the beginning of new identities. Files only.
+   * @default true
+   */
+  create?: boolean
   /**
    * State file, outside of the folder, that keeps how far this machine has seen each cask; many casks and processes may share it. Opening
    * an older copy of a cask, such as a restored backup, then warns through `logger` that old ratchets must not be used again. Files only.
@@ -276,7 +283,8 @@ export interface CaskOptions {
   /**
    * Seals the cask: whoever has the folder or a backup can read nothing of it and change nothing unnoticed without this. 32 random bytes,
    * or a passphrase, which takes some tenths of a second at opening. It is decided when the cask is made: a plain one is not sealed by
-   * this, `rewriteCask` does that. A wrong, missing or needless key is `ERR_CASK_KEY`. Files only.
+   * this, `rewriteCask` does that. A wrong, missing or needless key is `ERR_CASK_KEY`; one that is there and `undefined` is a mistake, since
+   * nothing would be sealed. Files only.
    * @default none
    */
   encryptionKey?: Uint8Array | string
@@ -304,7 +312,7 @@ export interface CaskOptions {
   stallWarnMs?: number
   /**
    * Keep the stack of every call that begins a transaction or waits, for `locks()` and reports: 3 to 10 microseconds each. Without it one
-   * transaction in 64 has its stack, and every wait, but for those beyond some 3,000 a second.
+   * transaction in 64 has its stack, and every wait, but for those beyond some 1,000 a second.
    * @default false
    */
   lockStacks?: boolean
@@ -671,11 +679,11 @@ export interface AuthStateOptions extends Omit<CaskOptions, 'path' | 'name'> {
 
 export interface AuthState {
   state: { creds: AuthCreds; keys: KeyStore }
-  /** Saves `state.creds` as it is at the moment of the call. */
+  /** Saves `state.creds` as it is at the moment of the call. Rejects where the disk refuses, and after the close. */
   saveCreds(): Promise<void>
   cask: Cask
   account: Account
-  /** Ends this handle; a cask that was handed in stays open. */
+  /** Ends this state, for all who got it by the same path and account; a cask that was handed in stays open. */
   close(): Promise<void>
 }
 

@@ -8,6 +8,7 @@ import { openCask, useCaskAuthState } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { newPath, tempFolder } from './helpers/folders.mjs'
 import { startChild, startWorker } from './helpers/remote.mjs'
+import { keepingLogger } from './helpers/reports.mjs'
 import { runScript } from './helpers/script.mjs'
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url))
@@ -113,6 +114,26 @@ describe('in the place of useMultiFileAuthState', () => {
     assert.deepEqual(await keys.get('app-state-sync-key', ['a', 'b']), { a: { seen: Buffer.alloc(32, 1) }, b: { seen: Buffer.alloc(32, 2) } })
     await inner
     assert.deepEqual(await keys.get('session', ['b']), { b: { n: 1 } })
+  })
+})
+
+describe('importFrom for an account that has creds', () => {
+  const linked = { me: { id: '15550100001:1@s.whatsapp.net', name: 'Ada' } }
+
+  test('is passed over in silence where they are linked, and with a warning where nobody has linked them', async t => {
+    for (const [creds, warns] of [[{}, true], [linked, false]]) {
+      const path = newPath(t)
+      const { told, logger } = keepingLogger()
+      const first = await useCaskAuthState(path)
+      Object.assign(first.state.creds, creds)
+      await first.saveCreds()
+      await first.close()
+      const second = await useCaskAuthState(path, { importFrom: '/the/old/folder', logger })
+      assert.equal(second.state.creds.registrationId, first.state.creds.registrationId)
+      await second.close()
+      assert.deepEqual(told.map(({ level, facts }) => [level, facts]), warns ? [['warn', { account: 'default', importFrom: '/the/old/folder' }]] : [])
+      for (const { words } of told) assert.match(words, /never linked.*was not imported.*drop\(\)/)
+    }
   })
 })
 

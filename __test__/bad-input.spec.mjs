@@ -227,7 +227,7 @@ describe('options', () => {
     [{ path: 'x', durability: 'fast' }, 'durability', TypeError, /'process' or 'power'/], [{ durability: 'power' }, 'durability', TypeError, /give a path/],
     [{ path: 'x', syncIntervalMs: '1' }, 'syncIntervalMs', TypeError], [{ path: 'x', syncIntervalMs: -1 }, 'syncIntervalMs', RangeError],
     [{ path: 'x', syncIntervalMs: 1.5 }, 'syncIntervalMs', RangeError], [{ path: 'x', syncIntervalMs: NaN }, 'syncIntervalMs', RangeError],
-    [{ path: 'x', syncIntervalMs: 2 ** 31 }, 'syncIntervalMs', RangeError, /at most 2147483647/], [{ path: 'x', cacheBytes: -1 }, 'cacheBytes', RangeError],
+    [{ path: 'x', syncIntervalMs: 2 ** 31 }, 'syncIntervalMs', RangeError, /at most 2147483647/], [{ path: 'x', cacheBytes: -1 }, 'cacheBytes', RangeError], [{ path: 'x', create: 0 }, 'create', TypeError], [{ create: false }, 'create', TypeError, /in memory/],
     [{ path: 'x', cacheBytes: 1n }, 'cacheBytes', TypeError], [{ path: 'x', openWaitMs: Infinity }, 'openWaitMs', RangeError], [{ path: 'x', openWaitMs: null }, 'openWaitMs', TypeError],
     [{ logger: {} }, 'logger', TypeError, /pino/], [{ logger: null }, 'logger', TypeError], [{ logger: console.log }, 'logger', TypeError],
     [{ baileys: {} }, 'baileys', TypeError, /initAuthCreds/], [{ baileys: null }, 'baileys', TypeError],
@@ -257,14 +257,14 @@ describe('options', () => {
     const cases = [
       [[undefined], 'target'], [[null], 'target'], [[1], 'target'], [[''], 'target'], [[{}], 'target'], [[{ account: () => {} }], 'target'],
       [[path, null], 'options'], [[path, 1], 'options'], [[path, []], 'options'], [[path, { path }], 'options'], [[path, { name: 'x' }], 'options'], [[path, { acount: 'x' }], 'options'],
-      [[path, { account: '' }], 'name'], [[path, { account: 1 }], 'name'], [[path, { account: LONE }], 'name'], [[path, { baileys: {} }], 'baileys'],
-      [[cask, { durability: 'process' }], 'options'], [[cask, { account: '' }], 'name'], [[cask, { baileys: {} }], 'baileys'],
+      [[path, { account: '' }], 'account'], [[path, { account: 1 }], 'account'], [[path, { account: LONE }], 'account'], [[path, { baileys: {} }], 'baileys'],
+      [[cask, { durability: 'process' }], 'options'], [[cask, { account: '' }], 'account'], [[cask, { baileys: {} }], 'baileys'],
     ]
     for (const [call, argument] of cases) {
       await assert.rejects(useCaskAuthState(...call), error => {
         assert.equal(error.code, 'ERR_CASK_INVALID_ARGUMENT', `${argument}: ${error.stack}`)
         assert.ok(error instanceof TypeError, argument)
-        assert.equal(error.argument, argument)
+        assert.deepEqual([error.argument, error.retryable], [argument, false])
         return true
       })
     }
@@ -297,6 +297,23 @@ describe('paths', () => {
     assert.equal(readFileSync(path, 'utf8'), 'mine')
   })
 
+  test('with create: false only a cask that is there is opened, and none is made', async t => {
+    const path = newPath(t)
+    const refused = { code: 'ERR_CASK_INVALID_ARGUMENT', argument: 'path', path, retryable: false, message: /holds no cask/ }
+    await assert.rejects(openCask({ path, create: false }), refused)
+    await assert.rejects(useCaskAuthState(path, { create: false }), { ...refused, argument: 'target' })
+    assert.equal(existsSync(path), false)
+    // A mount point without its volume.
+    mkdirSync(path)
+    await assert.rejects(openCask({ path, create: false }), refused)
+    assert.deepEqual(readdirSync(path), [])
+    const made = await open(t, { path })
+    await made.account().keys.set({ session: { a: 1 } })
+    await made.close()
+    const there = await open(t, { path, create: false })
+    assert.deepEqual(await there.account().keys.get('session', ['a']), { a: 1 })
+  })
+
   test('a folder of another program is refused and stays untouched', async t => {
     const path = tempFolder(t)
     writeFileSync(join(path, 'data.db'), 'mine')
@@ -312,8 +329,8 @@ describe('paths', () => {
     await saveCreds()
     await state.keys.set({ session: { a: { n: 1 } } })
     const before = imageOf(path)
-    for (const call of [() => openCask({ path }), () => useCaskAuthState(path)]) {
-      await assert.rejects(call, { code: 'ERR_CASK_INVALID_ARGUMENT', argument: 'path', message: /useMultiFileAuthState; give the cask a folder of its own/ })
+    for (const [argument, call] of [['path', () => openCask({ path })], ['target', () => useCaskAuthState(path)]]) {
+      await assert.rejects(call, { code: 'ERR_CASK_INVALID_ARGUMENT', argument, message: /useMultiFileAuthState; give the cask a folder of its own/ })
     }
     assert.deepEqual(imageOf(path), before)
   })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { AsyncResource } from 'node:async_hooks'
 import { openCask } from 'baileys-cask'
 import { collect, open, recordsOf } from './helpers/casks.mjs'
+import { newPath } from './helpers/folders.mjs'
 import { within } from './helpers/gate.mjs'
 
 const CLOSED = { code: 'ERR_CASK_CLOSED' }
@@ -61,4 +62,15 @@ describe('an account of a closed cask is refused, and never taken for another on
     await cask.close()
     await assert.rejects(list.next(), CLOSED)
   })
+})
+
+test('the refusal says which cask was closed', async t => {
+  const path = newPath(t)
+  const [inFolder, inMemory] = [await open(t, { path }), await open(t)]
+  for (const [cask, facts] of [[inFolder, { path, message: new RegExp(`the cask ${path} is closed`) }], [inMemory, { message: /^the cask is closed/ }]]) {
+    const { keys } = cask.account()
+    await cask.close()
+    await assert.rejects(keys.get('session', ['a']), { ...CLOSED, ...facts })
+    assert.throws(() => cask.account(), { ...CLOSED, ...facts })
+  }
 })

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
 import * as baileys from 'baileys'
 import * as cask from 'baileys-cask'
+import { linkedCreds } from './helpers/auth-folders.mjs'
 import { contents, open } from './helpers/casks.mjs'
 import { afterwards } from './helpers/cleanup.mjs'
 import { newPath } from './helpers/folders.mjs'
@@ -78,6 +79,21 @@ const EXAMPLES = {
       assert.deepEqual(await contents(await open(t, { path: target })), await contents(original))
     },
     async (t, { code }) => {
+      const [original, running] = [await open(t, { path: newPath(t) }), await open(t, { path: newPath(t, 'running') })]
+      for (const name of ['shop-17', 'shop-18']) {
+        await original.account(name).saveCreds(linkedCreds())
+        await original.account(name).keys.set({ session: { a: { of: 'the backup' } } })
+      }
+      const target = newPath(t, 'backup')
+      await original.backup(target)
+      for (const name of ['shop-17', 'shop-18']) await running.account(name).keys.set({ session: { a: { of: 'today' } } })
+      const openCask = options => cask.openCask({ ...options, path: target })
+      const { complete } = await run(code, { cask: running, openCask, importKeys: cask.importKeys }, {}, ['complete'])
+      assert.equal(complete, true)
+      const { 'shop-17': restored, 'shop-18': other } = await contents(running)
+      assert.deepEqual([restored.creds.me, restored.records.session, other.records.session], [linkedCreds().me, [['a', { of: 'the backup' }]], [['a', { of: 'today' }]]])
+    },
+    async (t, { code }) => {
       const restored = await open(t)
       for (const name of ['a', 'b']) await restored.account(name).keys.set({ session: { 1: {}, 2: {} }, 'sender-key': { g: {} }, 'sender-key-memory': { g: {} }, 'lid-mapping': { stays: 'x' } })
       await run(code, { cask: restored })
@@ -126,8 +142,13 @@ const EXAMPLES = {
   'docs/deploying.md': [
     async (t, { code }) => {
       inNewFolder(t)
+      const server = await startServer(t)
+      const seen = {}
       const handlers = new Map()
-      const { cask: opened } = await run(code, { process: { once: (signal, handler) => handlers.set(signal, handler), exit: status => handlers.set('exit', status) } }, { 'baileys-cask': cask }, ['cask'])
+      const modules = { baileys: await socketOn(t, server, { jid: '15550100009:1@s.whatsapp.net', name: 'Bot' }, seen), 'baileys-cask': cask }
+      const process = { once: (signal, handler) => handlers.set(signal, handler), exit: status => handlers.set('exit', status) }
+      const { cask: opened } = await run(code, { logger: silent, process }, modules, ['cask'])
+      await within(10_000, 'the connection opens', seen.opened)
       assert.deepEqual([...handlers.keys()], ['SIGINT', 'SIGTERM'])
       await handlers.get('SIGTERM')()
       assert.equal(handlers.get('exit'), 0)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
@@ -113,8 +113,19 @@ describe('the packed package', () => {
   test('has every file that it loads or names, and no other kind', () => {
     for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'docs/errors.md']) assert.ok(packed.files.includes(name), name)
     for (const listed of manifest.files) assert.ok(packed.files.some(file => file === listed || file.startsWith(listed)), `${listed} is named in files and not there`)
-    const strange = packed.files.filter(file => !/^(js\/.+\.js|bin\/.+\.m?js|docs\/[a-z-]+\.md|index\.(m?js|d\.m?ts)|binding\.(js|d\.ts)|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/.test(file))
+    const strange = packed.files.filter(file => !/^(js\/.+\.js|bin\/.+\.m?js|docs\/[a-z-]+\.md|examples\/([a-z]+\/)?[a-z-]+\.mjs|examples\/README\.md|index\.(m?js|d\.m?ts)|binding\.(js|d\.ts)|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/.test(file))
     assert.deepEqual(strange, [])
+  })
+
+  test('has what its pages link to', () => {
+    const missing = []
+    for (const page of packed.files.filter(file => file.endsWith('.md'))) {
+      for (const [, link] of readFileSync(join(PACKAGE, page), 'utf8').matchAll(/\]\((?!\w+:|#)([^)#]+)/g)) {
+        const file = posix.join(posix.dirname(page), link)
+        if (!packed.files.includes(file)) missing.push(`${page}: ${link}`)
+      }
+    }
+    assert.deepEqual(missing, [])
   })
 })
 

@@ -20,6 +20,9 @@ const WRONG = [
   ['none', undefined],
 ]
 
+/** Options with a key, or without one: one that is there and undefined is a mistake. */
+const under = encryptionKey => (encryptionKey === undefined ? {} : { encryptionKey })
+
 /** A closed cask with something in it, and what that is. */
 async function made(t, options) {
   const path = newPath(t)
@@ -74,7 +77,7 @@ for (const [what, encryptionKey] of WRONG) {
     const { path } = await made(t, { encryptionKey: KEY })
     const before = logOf(path)
     const refused = { code: 'ERR_CASK_KEY', path, retryable: false }
-    await assert.rejects(openCask({ path, encryptionKey }), refused)
+    await assert.rejects(openCask({ path, ...under(encryptionKey) }), refused)
     await assert.rejects(verifyCask(path, { encryptionKey }), refused)
     await assert.rejects(repairCask(path, `${path}-repaired`, { encryptionKey }), refused)
     await assert.rejects(rewriteCask(path, `${path}-plain`, { encryptionKey }), refused)
@@ -134,6 +137,17 @@ test('a key in shared memory, a Buffer and a subclass are keys', async t => {
   for (const encryptionKey of [shared, Buffer.from(KEY), new Secret(KEY)]) await (await open(t, { path, encryptionKey })).close()
 })
 
+test('a key that is there and undefined is a mistake, and nothing is written that is not sealed', async t => {
+  const path = newPath(t)
+  const missing = { name: 'TypeError', code: 'ERR_CASK_INVALID_ARGUMENT', retryable: false, message: /leave it out/ }
+  await assert.rejects(openCask({ path, encryptionKey: process.env.NOBODY_HAS_SET_THIS }), { ...missing, argument: 'encryptionKey' })
+  await assert.rejects(useCaskAuthState(path, { encryptionKey: undefined }), { ...missing, argument: 'encryptionKey' })
+  assert.equal(existsSync(path), false)
+  const { path: sealed } = await made(t, { encryptionKey: KEY })
+  await assert.rejects(rewriteCask(sealed, path, { encryptionKey: KEY, newEncryptionKey: undefined }), { ...missing, argument: 'newEncryptionKey' })
+  assert.equal(existsSync(path), false)
+})
+
 test('a cask in memory takes no key', async () => {
   await assert.rejects(openCask({ encryptionKey: KEY }), { name: 'TypeError', argument: 'encryptionKey' })
   await assert.rejects(openCask({ name: 'sealed', encryptionKey: KEY }), { name: 'TypeError', argument: 'encryptionKey' })
@@ -144,7 +158,7 @@ test('a second handle needs the same key, and is given at once', async t => {
   const first = await open(t, { path, encryptionKey: PASSPHRASE })
   await first.account().keys.set({ session: { a: { x: 1 } } })
   for (const [what, encryptionKey] of [...WRONG.filter(([, key]) => key !== PASSPHRASE), ['letters', `${PASSPHRASE} `]]) {
-    await assert.rejects(openCask({ path, encryptionKey }), { code: 'ERR_CASK_KEY' }, what)
+    await assert.rejects(openCask({ path, ...under(encryptionKey) }), { code: 'ERR_CASK_KEY' }, what)
   }
   const second = await open(t, { path, encryptionKey: PASSPHRASE })
   assert.deepEqual(await second.account().keys.get('session', ['a']), { a: { x: 1 } })
@@ -159,8 +173,8 @@ test('another thread needs the same key', async t => {
   const source = `
     const { parentPort, workerData } = require('node:worker_threads')
     const { openCask } = require('baileys-cask')
-    const attempt = encryptionKey => openCask({ path: workerData.path, encryptionKey }).then(cask => cask.close().then(() => 'open'), error => error.code)
-    ;(async () => parentPort.postMessage([await attempt(Buffer.alloc(32, 8)), await attempt(undefined), await attempt(Buffer.alloc(32, 7))]))()
+    const attempt = (...keys) => openCask({ path: workerData.path, ...Object.fromEntries(keys.map(key => ['encryptionKey', key])) }).then(cask => cask.close().then(() => 'open'), error => error.code)
+    ;(async () => parentPort.postMessage([await attempt(Buffer.alloc(32, 8)), await attempt(), await attempt(Buffer.alloc(32, 7))]))()
   `
   const worker = new Worker(source, { eval: true, workerData: { path } })
   t.after(() => worker.terminate())
@@ -314,7 +328,7 @@ test('a folder of Baileys is imported into a sealed cask once, and nothing of it
     assert.deepEqual([again.state.creds.nextPreKeyId, again.state.creds.registrationId], [50, state.creds.registrationId])
     await again.close()
   }
-  for (const encryptionKey of [undefined, KEY]) await assert.rejects(useCaskAuthState(path, { importFrom: source, encryptionKey }), { code: 'ERR_CASK_KEY' })
+  for (const key of [undefined, KEY]) await assert.rejects(useCaskAuthState(path, { importFrom: source, ...under(key) }), { code: 'ERR_CASK_KEY' })
 })
 
 test('no error shows anything of a key', async t => {

@@ -17,6 +17,18 @@ const HINTS = {
   ERR_CASK_CORRUPT: 'Nothing was changed. verify tells what is damaged, and repair writes what is not to a new folder.'
 }
 
+/** Commands that look at damage themselves: what they fail with is damage without which nothing can be looked at. */
+const LOOKS_AT_DAMAGE = ['verify', 'repair']
+
+/**
+ * @param {string} code
+ * @param {string | null} command
+ */
+function hintFor(code, command) {
+  if (code === 'ERR_CASK_CORRUPT' && command !== null && LOOKS_AT_DAMAGE.includes(command)) return 'Nothing was changed. Nothing can be read without that file: put the one of a backup of this cask in its place.'
+  return HINTS[code]
+}
+
 /** Where the outcome of a command goes: lines for people, or one JSON document. */
 class Report {
   /** @type {string[]} */
@@ -64,7 +76,7 @@ class Report {
     const { code = 'ERR_CASK_INTERNAL', message = String(error) } = error ?? {}
     this.err.line({ style: 'red', text: 'baileys-cask:' }, ' ', message)
     if (error?.isUsage) this.err.line(`Try ${[PROGRAM, ...(error.command ? [error.command] : []), '--help'].join(' ')}`)
-    else if (HINTS[code]) this.err.line(HINTS[code])
+    else if (hintFor(code, this.command)) this.err.line(hintFor(code, this.command))
     // A fault of this program, to be reported with the place.
     if (!error?.isUsage && !String(code).startsWith('ERR_CASK_') && error?.stack) for (const line of String(error.stack).split('\n').slice(1)) this.err.line(line)
     if (!this.asJson) return

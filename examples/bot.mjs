@@ -1,8 +1,10 @@
 // A bot that answers "ping" with "pong": node examples/bot.mjs [folder]
 //
 // It prints the text of a QR code to scan, and goes on where it ended when it is started again. Ctrl+C ends it.
-import makeWASocket, { DisconnectReason } from 'baileys'
+import { realpathSync } from 'node:fs'
+import makeWASocket from 'baileys'
 import { useCaskAuthState, withCask } from 'baileys-cask'
+import { makeRetries, whyFinal } from './reconnect.mjs'
 
 /**
  * Starts the bot on a folder. Gives what ends it.
@@ -18,13 +20,15 @@ export async function startBot(folder, socketOptions, caskOptions) {
 
   function connect() {
     sock = makeWASocket(withCask({ auth: state, ...socketOptions }))
-    sock.ev.on('creds.update', saveCreds)
+    // A rejection that nobody handles ends the process. What could not be saved is saved with the next update.
+    sock.ev.on('creds.update', () => saveCreds().catch(error => console.error('creds are not saved:', error.message)))
     sock.ev.on('connection.update', ({ connection, lastDisconnect, qr }) => {
       if (qr) console.log(`Scan this as a QR code: ${qr}`)
       if (connection !== 'close' || ended) return
+      const final = whyFinal(lastDisconnect)
       // Everything else is worth another try, with the same state: no need to open it again.
-      if (lastDisconnect?.error?.output?.statusCode === DisconnectReason.loggedOut) console.error('logged out: drop the account and link it again')
-      else connect()
+      if (final) console.error(final)
+      else retries.again()
     })
     sock.ev.on('messages.upsert', ({ messages }) => {
       for (const { key, message } of messages) {
@@ -34,10 +38,12 @@ export async function startBot(folder, socketOptions, caskOptions) {
     })
   }
 
-  connect()
+  const retries = makeRetries(connect)
+  retries.start()
   return {
     async end() {
       ended = true
+      retries.stop()
       sock.end(undefined)
       // Waits for what the socket still stores.
       await close()
@@ -45,7 +51,7 @@ export async function startBot(folder, socketOptions, caskOptions) {
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (import.meta.filename === realpathSync(process.argv[1])) {
   // libsignal prints whole sessions, keys included, when it closes one.
   console.info = console.warn = () => {}
   const bot = await startBot(process.argv[2] ?? './auth')

@@ -4,6 +4,7 @@
 //
 // A gateway calls `serveMetrics` with the cask that it has open: no other process can look into it meanwhile.
 import { once } from 'node:events'
+import { realpathSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { openCask } from 'baileys-cask'
 
@@ -37,13 +38,13 @@ export async function serveMetrics(cask, { port = 0, host = '127.0.0.1', labels 
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (import.meta.filename === realpathSync(process.argv[1])) {
   const [, , path, port = '9400'] = process.argv
   if (!path) {
     console.error('usage: node examples/metrics.mjs cask-folder [port]')
     process.exit(2)
   }
-  const cask = await openCask({ path })
+  const cask = await openCask({ path, create: false })
   const metrics = await serveMetrics(cask, { port: Number(port), labels: { cask: path } })
   console.log(`http://127.0.0.1:${metrics.port}/metrics`)
   const stays = setInterval(() => {}, 60_000)

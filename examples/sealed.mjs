@@ -6,7 +6,7 @@
 //   CASK_KEY_FILE=./cask-key node examples/sealed.mjs seal ./auth-plain ./auth
 //
 // The bot is stopped while its key is changed or its store is sealed.
-import { readFileSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import { changeEncryptionKey, rewriteCask } from 'baileys-cask'
 import { startBot } from './bot.mjs'
 
@@ -56,7 +56,7 @@ const COMMANDS = {
   },
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (import.meta.filename === realpathSync(process.argv[1])) {
   // libsignal prints whole sessions, keys included, when it closes one.
   console.info = console.warn = () => {}
   const [, , command, ...folders] = process.argv

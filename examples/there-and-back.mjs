@@ -4,11 +4,12 @@
 //   node examples/there-and-back.mjs back cask-folder account auth_info_baileys
 //
 // Stop the socket first, both times: a ratchet turns only once, so an account lives in one place. `back` replaces what the cask has of it.
+import { realpathSync } from 'node:fs'
 import { exportMultiFile, importMultiFile, openCask } from 'baileys-cask'
 
 /** Writes the account to the folder; it stays in the cask too, where it must not be used from now on. */
 export async function takeOut(path, name, folder) {
-  const cask = await openCask({ path })
+  const cask = await openCask({ path, create: false })
   try {
     return await exportMultiFile(cask.account(name), folder)
   } finally {
@@ -18,7 +19,7 @@ export async function takeOut(path, name, folder) {
 
 /** Puts the folder's account in the place of the cask's. */
 export async function bringBack(path, name, folder) {
-  const cask = await openCask({ path })
+  const cask = await openCask({ path, create: false })
   try {
     // Read and checked whole before anything is removed.
     const check = await importMultiFile(folder, cask.account(`${name}, checked`), { dryRun: true })
@@ -31,7 +32,7 @@ export async function bringBack(path, name, folder) {
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (import.meta.filename === realpathSync(process.argv[1])) {
   const [, , way, path, name, folder] = process.argv
   if (!['out', 'back'].includes(way) || !folder) {
     console.error('usage: node examples/there-and-back.mjs out|back cask-folder account folder')

@@ -2,6 +2,7 @@
 
 const { running } = require('./context.js')
 const { keyCounts } = require('./key-counts.js')
+const { tell } = require('./tell.js')
 const { transact } = require('./transaction.js')
 const { MIGRATION, planFor } = require('./transaction-options.js')
 const { valueSizes } = require('./value-sizes.js')
@@ -18,6 +19,7 @@ const { valueSizes } = require('./value-sizes.js')
  * @property {() => Map<string, number>} counts number of committed records by family
  * @property {() => AsyncGenerator<import('./value-sizes.js').Measured, void>} sizes bytes of each committed value
  * @property {() => Promise<void>} flush
+ * @property {(facts: object, message: string) => void} warn tells the cask's logger
  */
 
 /** By this accounts are recognised, and never by `instanceof`: another copy of the package may have made them. */
@@ -45,7 +47,8 @@ function brandAccount(account, state) {
         state.cask.check()
         return valueSizes(state.handle)
       },
-      flush: () => state.cask.flush()
+      flush: () => state.cask.flush(),
+      warn: (facts, message) => tell(state.cask.logger, 'warn', facts, message)
     })
   })
 }

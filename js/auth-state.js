@@ -1,8 +1,9 @@
 'use strict'
 
+const { insideOf } = require('./account-brand.js')
 const { isCask, storeOf, checkAccountName } = require('./cask.js')
 const { shared, runInside } = require('./context.js')
-const { CaskError, wrongType } = require('./errors.js')
+const { CaskError, sayOf, wrongType } = require('./errors.js')
 const { FIRST_CREDS, checkFinished } = require('./first-creds.js')
 const { freshCreds } = require('./fresh-creds.js')
 const { importMultiFile, incompleteError } = require('./migrate/import-multi-file.js')
@@ -33,7 +34,7 @@ async function useCaskAuthState(target, options) {
     throw wrongType('options', 'options are an object')
   }
   const { account = 'default', importFrom, ...caskOptions } = options ?? {}
-  checkAccountName(account)
+  checkAccountName(account, 'account')
   if (importFrom !== undefined) checkFolder(importFrom, 'importFrom')
   if (isCask(target)) {
     if (Object.keys(caskOptions).some((name) => name !== 'baileys')) {
@@ -43,7 +44,7 @@ async function useCaskAuthState(target, options) {
   }
   if (typeof target !== 'string' || target === '') throw wrongType('target', 'target is the path of a folder, or an open cask')
   if ('path' in caskOptions || 'name' in caskOptions) throw wrongType('options', 'the target says where the cask is; leave path and name out')
-  return share(await openCask({ ...caskOptions, path: target }), account, { baileys: caskOptions.baileys, importFrom }, true)
+  return share(await sayOf(openCask({ ...caskOptions, path: target }), 'path', 'target'), account, { baileys: caskOptions.baileys, importFrom }, true)
 }
 
 /**
@@ -115,6 +116,7 @@ async function make(cask, name, source, owned, forget) {
   const account = cask.account(name)
   const present = await account.loadCreds()
   if (present) await runInside(undefined, () => checkFinished(name, account.keys))
+  if (present && source.importFrom !== undefined) tellIfNeverLinked(account, present, source.importFrom)
   const creds = present ?? (await importedCreds(account, source.importFrom)) ?? (await firstCreds(cask, account, source.baileys))
   const state = { creds, keys: account.keys }
   return {
@@ -130,13 +132,27 @@ async function make(cask, name, source, owned, forget) {
 }
 
 /**
+ * An import into an account that has creds is done with. But where those were never linked, more likely somebody has started without the import.
+ * @param {import('../index.js').Account} account
+ * @param {any} creds
+ * @param {string} folder
+ */
+function tellIfNeverLinked(account, creds, folder) {
+  if (creds.me) return
+  insideOf(account)?.warn(
+    { account: account.name, importFrom: folder },
+    `account ${account.name} has creds that were never linked to a phone, so ${folder} was not imported; where that account is to go on, drop() this one first`
+  )
+}
+
+/**
  * Imports the folder of a multi-file store, and gives its creds.
  * @param {import('../index.js').Account} account
  * @param {string | undefined} folder
  */
 async function importedCreds(account, folder) {
   if (folder === undefined) return undefined
-  const result = await importMultiFile(folder, account)
+  const result = await sayOf(importMultiFile(folder, account), 'folder', 'importFrom')
   if (!result.complete) throw incompleteError(folder, result)
   return account.loadCreds()
 }

@@ -4,10 +4,10 @@ const { binding, calls, port, waits, FAILED, LATER, ticket, settled, lastError }
 const { AccountState, makeAccount } = require('./account.js')
 const { current, shared } = require('./context.js')
 const { reportDamage } = require('./damage.js')
-const { CaskError, wrongType } = require('./errors.js')
+const { CaskError, closedError, wrongType } = require('./errors.js')
 const { metrics } = require('./metrics.js')
 const { Running } = require('./running.js')
-const { closedError } = require('./record-access.js')
+const { watchClose } = require('./slow-close.js')
 const { wordsOf } = require('./stacks.js')
 const { stats } = require('./stats.js')
 const { backup, compact } = require('./upkeep.js')
@@ -40,6 +40,7 @@ class CaskState {
   constructor(opened, hooks, options) {
     this.handle = opened.handle
     this.uid = opened.uid
+    this.path = opened.path ?? undefined
     this.hooks = hooks
     this.logger = options.logger
     this.lockTimeoutMs = options.lockTimeoutMs ?? 0
@@ -62,12 +63,12 @@ class CaskState {
 
   /** Refuses calls from outside once `close` was called. */
   check() {
-    if (this.closing) throw closedError()
+    if (this.closing) throw closedError(this.path)
   }
 
   /** Refuses what is left over after the close: the numbers of its accounts may stand for others by now. */
   checkOpen() {
-    if (this.isClosed) throw closedError()
+    if (this.isClosed) throw closedError(this.path)
   }
 
   /**
@@ -151,7 +152,9 @@ class CaskState {
   }
 
   async #close() {
+    const noLongerWaits = watchClose(this)
     await this.running.ended()
+    noLongerWaits()
     this.isClosed = true
     this.endReports()
     const answered = binding.closeCask(port, this.handle, ticket())
@@ -215,10 +218,13 @@ function isAmbient(options) {
   return ambient
 }
 
-/** @param {unknown} name */
-function checkAccountName(name) {
+/**
+ * @param {unknown} name
+ * @param {string} [argument]
+ */
+function checkAccountName(name, argument = 'name') {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed()) {
-    throw wrongType('name', 'an account\'s name is a string that is not empty and holds no half of a surrogate pair')
+    throw wrongType(argument, 'an account\'s name is a string that is not empty and holds no half of a surrogate pair')
   }
 }
 
@@ -249,7 +255,7 @@ function makeCask(opened, hooks, options) {
   }
   /** @type {any} */
   const cask = {
-    path: opened.path ?? undefined,
+    path: state.path,
     recovery: Object.freeze({ cutBytes: opened.cutBytes, cutFrames: opened.cutFrames }),
     account: (/** @type {any} */ name = 'default', /** @type {any} */ accountOptions) => state.account(name, accountOptions),
     accounts: async () => {

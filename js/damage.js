@@ -2,6 +2,7 @@
 
 const { binding, port, FAILED, LATER, ticket, listen, lastError } = require('./port.js')
 const { fromCore } = require('./errors.js')
+const { tell } = require('./tell.js')
 
 /**
  * Lets the logger of a handle hear, once, of damage that compaction meets in the background.
@@ -18,11 +19,7 @@ function reportDamage(handle, logger) {
   return listen((failure) => {
     if (failure === undefined) return
     const { code, message, path, offset } = /** @type {any} */ (fromCore(failure))
-    try {
-      logger.error({ code, path, offset }, `the log is not compacted any more: ${message}`)
-    } catch {
-      // A logger that throws must not keep others from going on.
-    }
+    tell(logger, 'error', { code, path, offset }, `the log is not compacted any more: ${message}`)
   })
 }
 

@@ -36,7 +36,7 @@ function fromCore(description) {
  * @param {string} message
  */
 function wrongType(argument, message) {
-  return Object.assign(new TypeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', argument })
+  return Object.assign(new TypeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', retryable: false, argument })
 }
 
 /**
@@ -45,7 +45,35 @@ function wrongType(argument, message) {
  * @param {string} message
  */
 function outOfRange(argument, message) {
-  return Object.assign(new RangeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', argument })
+  return Object.assign(new RangeError(message), { code: 'ERR_CASK_INVALID_ARGUMENT', retryable: false, argument })
+}
+
+/**
+ * Refuses what comes after `close()`.
+ * @param {string | undefined} path
+ */
+function closedError(path) {
+  return path === undefined
+    ? new CaskError('ERR_CASK_CLOSED', 'the cask is closed; open it again')
+    : new CaskError('ERR_CASK_CLOSED', `the cask ${path} is closed; open it again`, { path })
+}
+
+/**
+ * Lets what an error says of an argument be said of the one that the caller knows.
+ * @template T
+ * @param {Promise<T>} work
+ * @param {string} argument as the error has it
+ * @param {string} known
+ * @returns {Promise<T>}
+ */
+async function sayOf(work, argument, known) {
+  try {
+    return await work
+  } catch (error) {
+    const thrown = /** @type {any} */ (error)
+    if (thrown?.code === 'ERR_CASK_INVALID_ARGUMENT' && thrown.argument === argument) thrown.argument = known
+    throw error
+  }
 }
 
 /**
@@ -62,4 +90,4 @@ function atCaller(error, called) {
   return error
 }
 
-module.exports = { CaskError, fromCore, wrongType, outOfRange, atCaller }
+module.exports = { CaskError, fromCore, wrongType, outOfRange, closedError, sayOf, atCaller }

@@ -6,7 +6,8 @@ const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js
 const { makeCask, isCask } = require('./cask.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { checkOptions, CASK_OPTIONS } = require('./options.js')
-const { withSecret } = require('./secret.js')
+const { checkNamedSecret, withSecret } = require('./secret.js')
+const { tell } = require('./tell.js')
 
 /** @typedef {import('../index.js').Cask} Cask */
 /** @typedef {import('../index.js').CaskOptions} CaskOptions */
@@ -21,6 +22,7 @@ const RETRY_MS = 25
  */
 async function openCask(options) {
   const checked = checkOptions(options, CASK_OPTIONS)
+  checkNamedSecret(options, 'encryptionKey')
   if (checked.path !== undefined && checked.name !== undefined) {
     throw wrongType('options', 'path is for a cask in a folder and name for one in memory; give one of them')
   }
@@ -30,6 +32,9 @@ async function openCask(options) {
   if (checked.path === undefined && checked.rollbackGuard !== undefined) {
     throw wrongType('rollbackGuard', 'a cask in memory has no older copies; give a path')
   }
+  if (checked.path === undefined && checked.create === false) {
+    throw wrongType('create', 'a cask in memory is made by opening it; give a path')
+  }
   if (checked.path === undefined && checked.encryptionKey !== undefined) {
     throw wrongType('encryptionKey', 'a cask in memory is not sealed; give a path')
   }
@@ -37,9 +42,11 @@ async function openCask(options) {
   if (settings.path !== undefined) settings.path = resolve(settings.path)
   if (settings.rollbackGuard !== undefined) settings.rollbackGuard = resolve(settings.rollbackGuard)
   const opened = await openWithin(JSON.stringify(settings), encryptionKey, openWaitMs)
-  for (const warning of opened.warnings) logger?.warn({ path: opened.path }, warning)
+  for (const warning of opened.warnings) tell(logger, 'warn', { path: opened.path }, warning)
   if (opened.cutBytes > 0) {
-    logger?.warn(
+    tell(
+      logger,
+      'warn',
       { path: opened.path, cutBytes: opened.cutBytes, cutFrames: opened.cutFrames },
       'the end of the log was not whole and was cut off, as after a crash'
     )

@@ -20,6 +20,7 @@ const CHECKS = {
   encryptionKey: checkSecret,
   cacheBytes: count,
   rollbackGuard: text,
+  create: flag,
   openWaitMs: milliseconds,
   lockTimeoutMs: milliseconds,
   transactionTimeoutMs: milliseconds,

@@ -7,7 +7,6 @@ const {
 const { decodeValue } = require('./codec/decode.js')
 const { CREDS } = require('./codec/families.js')
 const { singleEntry } = require('./codec/dictionary.js')
-const { CaskError } = require('./errors.js')
 const { packBatch, packClear, packCreds, packCredsKey, packId, packIds, packPrefix } = require('./requests.js')
 
 /** @typedef {import('./codec/writer.js').Writer} Writer */
@@ -326,12 +325,4 @@ function later(snapshot, walk) {
   })()
 }
 
-/**
- * Refuses what comes after `close()`.
- * @returns {CaskError}
- */
-function closedError() {
-  return new CaskError('ERR_CASK_CLOSED', 'the cask is closed; open it again')
-}
-
-module.exports = { RecordAccess, closedError }
+module.exports = { RecordAccess }

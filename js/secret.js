@@ -24,6 +24,17 @@ function checkSecret(name, value) {
 }
 
 /**
+ * Refuses a key that is there and undefined, as one from a variable that nobody has set: other options count as absent then, but without a key
+ * everything would be written for all to read.
+ * @param {unknown} options
+ * @param {string} name
+ */
+function checkNamedSecret(options, name) {
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) return
+  if (/** @type {any} */ (options)[name] === undefined) throw wrongType(name, `${name} is undefined, and nothing would be sealed; where that is meant, leave it out`)
+}
+
+/**
  * Gives a checked secret to `use` as the core takes it, and wipes that copy afterwards.
  * @template T
  * @param {string | Uint8Array | undefined} secret
@@ -45,4 +56,4 @@ function withSecret(secret, use) {
   }
 }
 
-module.exports = { checkSecret, withSecret }
+module.exports = { checkSecret, checkNamedSecret, withSecret }

@@ -3,6 +3,7 @@
 const { binding, port, waits } = require('./port.js')
 const { channels, publish } = require('./channels.js')
 const { wordsOf } = require('./stacks.js')
+const { tell } = require('./tell.js')
 
 /** @typedef {import('./transaction.js').TransactionState} TransactionState */
 /** @typedef {import('./lock-wait.js').LockWait} LockWait */
@@ -64,11 +65,7 @@ function reportEnd(role, party, ageMs) {
 function warn(logger, report, what) {
   const { account, label, ageMs } = report
   const who = label === undefined ? `a call on account ${account}` : `transaction ${label} of account ${account}`
-  try {
-    logger?.warn(report, `${who} ${what} ${ageMs} ms`)
-  } catch {
-    // A logger that throws must not keep others from going on.
-  }
+  tell(logger, 'warn', report, `${who} ${what} ${ageMs} ms`)
 }
 
 module.exports = { reportStalled, reportEnd }

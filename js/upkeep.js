@@ -4,7 +4,7 @@ const { resolve } = require('node:path')
 const { binding, port, FAILED, ticket, settled, lastError } = require('./port.js')
 const { CaskError, wrongType } = require('./errors.js')
 const { abortSignal, checkOptions, flag, text } = require('./options.js')
-const { checkSecret, withSecret } = require('./secret.js')
+const { checkSecret, checkNamedSecret, withSecret } = require('./secret.js')
 
 /** @typedef {import('../index.js').BackupReport} BackupReport */
 /** @typedef {import('../index.js').CompactReport} CompactReport */
@@ -143,6 +143,7 @@ async function rewriteCask(path, target, options) {
   const from = absolute('path', path)
   const to = absolute('target', target)
   const { encryptionKey, newEncryptionKey, signal } = checkOptions(options, ['encryptionKey', 'newEncryptionKey', 'signal'], CHECKS)
+  checkNamedSecret(options, 'newEncryptionKey')
   return stoppable('rewrite', signal, (number) =>
     withSecret(encryptionKey, (secret) =>
       withSecret(newEncryptionKey, (newSecret) => binding.rewrite(port, from, to, secret, newSecret, number))

@@ -1,7 +1,8 @@
 // One thread of the gateway: a socket for each account of its share.
 import { parentPort, workerData } from 'node:worker_threads'
-import makeWASocket, { DisconnectReason } from 'baileys'
+import makeWASocket from 'baileys'
 import { openCask, useCaskAuthState, withCask } from 'baileys-cask'
+import { makeRetries, whyFinal } from '../reconnect.mjs'
 
 // libsignal prints whole sessions, keys included, when it closes one.
 console.info = console.warn = () => {}
@@ -18,17 +19,22 @@ async function start(account) {
   // Given a cask, it opens nothing: all accounts of this thread share one handle.
   const { state, saveCreds } = await useCaskAuthState(cask, { account })
 
-  function connect(settled) {
+  let settled
+  const first = new Promise(resolve => (settled = resolve))
+  const retries = makeRetries(() => {
+    if (ended) return settled()
     const sock = makeWASocket(withCask({ auth: state, logger: silent, ...socketOptions }))
     sockets.set(account, sock)
-    sock.ev.on('creds.update', saveCreds)
+    // A rejection that nobody handles ends the thread, and all accounts of its share with it.
+    sock.ev.on('creds.update', () => saveCreds().catch(error => say({ what: 'creds not saved', account, error: error.message })))
     sock.ev.on('connection.update', ({ connection, lastDisconnect, qr }) => {
       if (qr) say({ what: 'scan', account, qr })
       if (connection === 'open') say({ what: 'open', account })
       if (qr || connection === 'open' || connection === 'close') settled()
       if (connection !== 'close' || ended) return
-      if (lastDisconnect?.error?.output?.statusCode === DisconnectReason.loggedOut) say({ what: 'logged out', account })
-      else connect(() => {})
+      const final = whyFinal(lastDisconnect)
+      if (final) say({ what: 'stopped', account, error: final })
+      else retries.again()
     })
     sock.ev.on('messages.upsert', ({ messages }) => {
       for (const { key, message } of messages) {
@@ -36,13 +42,20 @@ async function start(account) {
         if (text && !key.fromMe) say({ what: 'message', account, from: key.remoteJid, text })
       }
     })
-  }
-  await new Promise(connect)
+  })
+  retries.start()
+  await first
 }
 
 parentPort.on('message', async ({ what, account, to, text }) => {
   if (what === 'send') {
-    await sockets.get(account).sendMessage(to, { text }).then(() => say({ what: 'sent', account, text }), error => say({ what: 'not sent', account, text, error: error.message }))
+    try {
+      if (!sockets.has(account)) throw new Error('it has no socket')
+      await sockets.get(account).sendMessage(to, { text })
+      say({ what: 'sent', account, text })
+    } catch (error) {
+      say({ what: 'not sent', account, text, error: error.message })
+    }
   } else if (what === 'end') {
     ended = true
     for (const sock of sockets.values()) sock.end(undefined)
@@ -56,5 +69,8 @@ parentPort.on('message', async ({ what, account, to, text }) => {
 const AT_ONCE = 4
 const queue = [...accounts]
 await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-  for (let account = queue.shift(); account !== undefined && !ended; account = queue.shift()) await start(account)
+  for (let account = queue.shift(); account !== undefined && !ended; account = queue.shift()) {
+    // One account that cannot be started is no reason for the others to stand still.
+    await start(account).catch(({ code, message }) => say({ what: 'not started', account, code, error: message }))
+  }
 }))

@@ -39,6 +39,7 @@ pub(super) fn parse_open(text: &str, secret: Option<Secret>) -> Result<OpenReque
         sync_interval: number("syncIntervalMs").map(Duration::from_millis),
         cache_bytes: number("cacheBytes"),
         rollback_guard: text("rollbackGuard").map(Into::into),
+        creates: options.get("create").and_then(Value::as_bool).unwrap_or(true),
         secret,
     })
 }

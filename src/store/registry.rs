@@ -41,6 +41,8 @@ pub struct OpenRequest {
     pub cache_bytes: Option<u64>,
     /// State file that tells whether the cask is an older copy.
     pub rollback_guard: Option<PathBuf>,
+    /// Whether a cask is made where there is none.
+    pub creates: bool,
     /// What seals the cask. Unlike the others, leaving it out means that the cask is plain.
     pub secret: Option<Secret>,
 }
@@ -122,7 +124,7 @@ pub fn open(request: &OpenRequest) -> Result<StoreHandle> {
 }
 
 fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
-    let mut folder = Folder::prepare(path)?;
+    let mut folder = if request.creates { Folder::prepare(path) } else { Folder::existing(path) }?;
     let warnings = std::mem::take(&mut folder.warnings);
     let key = Key::Folder(folder.key().clone());
     detach_predecessors(folder.path(), &key);

@@ -99,13 +99,13 @@ impl Folder {
         Ok(Self { path, file, key, warnings })
     }
 
-    /// A folder that holds a cask already.
+    /// A folder that holds a cask already, though it may be a damaged one.
     ///
     /// # Errors
     /// `InvalidArgument` where there is none, `Io`. Nothing is made there then.
     pub fn existing(path: &Path) -> Result<Self> {
-        if !path.join(MANIFEST).exists() {
-            return Err(refuse(path, "holds no cask; give the path of one"));
+        if !holds_cask(path)? {
+            return Err(refuse(path, "holds no cask; give the path of one, or mount what is to be there"));
         }
         Self::prepare(path)
     }
@@ -284,6 +284,23 @@ pub(super) fn refuse_argument(argument: &str, path: &Path, what: &str) -> Error 
     Error::new(ErrorKind::InvalidArgument, format!("{shown} {what}"))
         .with_text("path", shown.to_string())
         .with_text("argument", argument)
+}
+
+/// Whether a folder has the manifest or a segment of a cask: a manifest is made before anything else.
+fn holds_cask(path: &Path) -> Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(false),
+        Err(cause) => return Err(Error::io("readdir", path, &cause)),
+    };
+    for entry in entries {
+        let name = entry.map_err(|cause| Error::io("readdir", path, &cause))?.file_name();
+        let name = name.to_string_lossy();
+        if name == MANIFEST || super::segments::id_of_file_name(&name).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Refuses a backup or a repaired cask that is not finished.

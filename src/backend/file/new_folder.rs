@@ -53,6 +53,10 @@ impl NewFolder {
                     "is there already: another one is being written, or an earlier one was not finished; remove it in that case",
                 ));
             }
+            // A volume that is not mounted must not become a folder of this disk.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(refuse(target, "lies in a folder that does not exist; mount or make that one first"));
+            }
             Err(cause) => return Err(Error::io("mkdir", &partial, &cause)),
         }
         let folder = Self { fs: Arc::clone(fs), target: target.into(), partial };

@@ -74,9 +74,10 @@ class Report {
   failure(exitCode, error) {
     this.clear()
     const { code = 'ERR_CASK_INTERNAL', message = String(error) } = error ?? {}
+    const hint = hintFor(code, this.command)
     this.err.line({ style: 'red', text: 'baileys-cask:' }, ' ', message)
     if (error?.isUsage) this.err.line(`Try ${[PROGRAM, ...(error.command ? [error.command] : []), '--help'].join(' ')}`)
-    else if (hintFor(code, this.command)) this.err.line(hintFor(code, this.command))
+    else if (hint) this.err.line(hint)
     // A fault of this program, to be reported with the place.
     if (!error?.isUsage && !String(code).startsWith('ERR_CASK_') && error?.stack) for (const line of String(error.stack).split('\n').slice(1)) this.err.line(line)
     if (!this.asJson) return

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::Store;
 use crate::backend::file::folder::{Folder, FolderKey};
-use crate::backend::file::fs::OsFs;
 use crate::backend::file::rollback::NOTED_EVERY;
 use crate::backend::file::{Durability, FileBackend, FileOptions, RecoveryReport};
 use crate::backend::memory::MemoryBackend;
@@ -131,6 +130,7 @@ fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
     share_or(&key, request, warnings, move |warnings| {
         let path = folder.path().to_path_buf();
         let hold = folder.hold()?;
+        let fs = hold.fs()?;
         let defaults = FileOptions::default();
         let options = FileOptions {
             durability: request.durability.unwrap_or(defaults.durability),
@@ -139,7 +139,7 @@ fn open_folder(path: &Path, request: &OpenRequest) -> Result<StoreHandle> {
             secret: request.secret.clone(),
             ..defaults
         };
-        let backend = FileBackend::open(&path, Arc::new(OsFs), &options, Some(hold))?;
+        let backend = FileBackend::open(&path, fs, &options, Some(hold))?;
         if let Some(state) = &request.rollback_guard {
             warnings.extend(backend.guard_rollback(state, NOTED_EVERY));
         }

@@ -72,6 +72,6 @@ pub fn change_key(path: &Path, secret: &Secret, new_secret: &Secret) -> Result<(
     let path = folder.path().to_path_buf();
     let hold = folder.hold()?;
     let changed = sealing::change_key(&OsFs, &path, secret, new_secret);
-    hold.release(true);
+    hold.release(&OsFs);
     changed
 }

@@ -9,7 +9,15 @@ use baileys_cask::store::registry::{self, OpenRequest, Place, StoreHandle};
 
 /// A request that leaves all options to their defaults.
 pub fn request(place: Place) -> OpenRequest {
-    OpenRequest { place, durability: None, sync_interval: None, cache_bytes: None, rollback_guard: None, creates: true, secret: None }
+    OpenRequest {
+        place,
+        durability: None,
+        sync_interval: None,
+        cache_bytes: None,
+        rollback_guard: None,
+        creates: true,
+        secret: None,
+    }
 }
 
 pub fn at(path: &Path) -> OpenRequest {

@@ -1,14 +1,17 @@
 //! Calls of the file system that fail or do half of what they should.
 
+use std::path::Path;
+
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::Backend;
+use baileys_cask::backend::file::fs::Fs;
 use baileys_cask::backend::file::{Durability, FileOptions};
 
 use crate::common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
-use crate::common::drive::{self, flush, open, options, records, set, start, vanish};
+use crate::common::drive::{self, flush, get, open, options, records, set, start, vanish};
 use crate::common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, new_batch, old_state, once, poisoned, with_new};
 use crate::common::loss::{Chance, Loss, after_kill, after_power_loss};
-use crate::common::model::{Change, Changes, Records, creds, put};
+use crate::common::model::{Change, Changes, Records, creds, put, session};
 use crate::common::workload::{Run, Step};
 
 fn write_faults() -> impl Iterator<Item = Fault> {
@@ -526,5 +529,70 @@ fn no_offset_of_a_file_is_written_twice() {
                 }
             }
         }
+    }
+}
+
+// All bytes of a write are there and it fails, they cannot be taken back, and the segment whose header cuts them off cannot be written to.
+#[test]
+fn a_batch_that_failed_stays_away_when_the_header_that_cuts_it_off_is_of_no_more_use() {
+    for is_synced in [false, true] {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        set(&*backend, "a", &[put("k", "old")]).unwrap();
+        let mut writes = 0;
+        disk.fail(move |call| match call.kind {
+            Kind::Write if call.name.ends_with(".seg") => {
+                writes += 1;
+                match writes {
+                    1 => Some(Fault::DoneButFailed(EIO)),
+                    // The header of the next segment.
+                    2 => None,
+                    _ => Some(Fault::Errno(ENOSPC)),
+                }
+            }
+            // What could be taken back needs no header; what could not, does.
+            Kind::SetLen if !is_synced => Some(Fault::Errno(EIO)),
+            _ => None,
+        });
+        set(&*backend, "a", &[put("k", "failed")]).unwrap_err();
+        set(&*backend, "a", &[put("k", "failed too")]).unwrap_err();
+        disk.heal();
+        vanish(backend);
+        let found = |disk: &Disk, options: &FileOptions| get(&*open(disk, options).unwrap(), "a", &session("k")).unwrap();
+        let killed = Disk::new(&disk.image());
+        assert_eq!(found(&killed, &options(Durability::Process)).as_deref(), Some(&b"old"[..]), "{is_synced}: after a kill");
+        for loss in Loss::variety(7) {
+            let context = format!("{is_synced}, {loss:?}");
+            let left = after_power_loss(&Image::new(), &disk.events(), loss);
+            let value = found(&Disk::new(&left), &after_reboot(Durability::Process));
+            assert!(value.is_none_or(|value| value == b"old"), "{context}: a batch that failed is there");
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_remembered_where_no_file_can_be_made_for_it() {
+    for name in ["reserve", "owner"] {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        disk.create_new(&Path::new(drive::FOLDER).join(name)).unwrap();
+        set(&*backend, "a", &[put("k", "old")]).unwrap();
+        flush(&*backend).unwrap();
+        set(&*backend, "a", &[put("k", "new")]).unwrap();
+        disk.fail(|call| match call.kind {
+            Kind::Sync if call.name.ends_with(".seg") => Some(Fault::Errno(ENOSPC)),
+            Kind::Create => Some(Fault::Errno(ENOSPC)),
+            _ => None,
+        });
+        flush(&*backend).unwrap_err();
+        vanish(backend);
+        disk.heal();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        assert_eq!(get(&*backend, "a", &session("k")).unwrap().as_deref(), Some(&b"new"[..]));
+        flush(&*backend).unwrap();
+        vanish(backend);
+        let left = after_power_loss(&Image::new(), &disk.events(), Loss::All);
+        let again = open(&Disk::new(&left), &after_reboot(Durability::Process)).unwrap();
+        assert_eq!(get(&*again, "a", &session("k")).unwrap().as_deref(), Some(&b"new"[..]), "{name}: what was flushed is gone");
     }
 }

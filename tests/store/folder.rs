@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use baileys_cask::backend::file::folder::Folder;
+use baileys_cask::backend::file::fs::OsFs;
 use baileys_cask::error::ErrorKind;
 use baileys_cask::store::registry::{self, OpenRequest, Place};
 
 use crate::common::disk::PATIENCE;
-use crate::common::drive::{get, records, set};
+use crate::common::drive::{flush, get, records, set};
 use crate::common::model::{put, session};
 use crate::common::places::{at, backend, new_place, open, refusal, text};
 
@@ -138,7 +139,7 @@ fn a_second_hold_in_this_process_is_refused_and_says_so() {
     // The registry of this copy did not open it either.
     assert_eq!(refusal(&path).kind(), ErrorKind::Locked);
     assert!(hold.is_in_place());
-    hold.release(true);
+    hold.release(&OsFs);
     open(&path).close().unwrap();
 }
 
@@ -351,4 +352,69 @@ fn an_open_cask_costs_three_descriptors_at_most() {
 fn descriptors_in(folder: &Path) -> usize {
     let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
     links.filter(|target| target.starts_with(folder)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_can_be_held_where_there_is_no_room_to_say_who_does() {
+    let (_parent, path) = new_place();
+    open(&path).close().unwrap();
+    // As on a full disk, every write to it fails.
+    std::os::unix::fs::symlink("/dev/full", path.join("owner")).unwrap();
+    let handle = open(&path);
+    assert!(!path.join("owner").exists(), "it would name somebody else");
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    handle.close().unwrap();
+}
+
+#[test]
+fn a_cask_that_must_be_there_is_not_made_and_a_damaged_one_is_none_that_is_missing() {
+    let (_parent, path) = new_place();
+    let there = OpenRequest { creates: false, ..at(&path) };
+    for is_mount_point in [false, true] {
+        if is_mount_point {
+            fs::create_dir(&path).unwrap();
+        }
+        let error = registry::open(&there).map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), text(&error, "argument")), (ErrorKind::InvalidArgument, Some("path")), "{error}");
+        assert_eq!(path.exists(), is_mount_point);
+        assert!(!is_mount_point || listing(&path).is_empty());
+    }
+    let handle = open(&path);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    handle.close().unwrap();
+    let handle = registry::open(&there).unwrap();
+    assert_eq!(get(backend(&handle), "a", &session("k")).unwrap(), Some(b"v".to_vec()));
+    handle.close().unwrap();
+    fs::remove_file(path.join("manifest")).unwrap();
+    assert_eq!(registry::open(&there).map(|_| ()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// Runs in a process of its own: it takes all descriptors.
+#[cfg(unix)]
+#[test]
+#[ignore = "part of another test"]
+fn without_descriptors() {
+    let (_parent, path) = new_place();
+    let handle = open(&path);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    let mut taken = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    flush(backend(&handle)).unwrap();
+    set(backend(&handle), "a", &[put("k", "w")]).unwrap();
+    drop(taken);
+    handle.close().unwrap();
+    println!("done without a descriptor");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_free_descriptor_is_no_failed_sync() {
+    let program = std::env::current_exe().unwrap();
+    let script = "ulimit -n 64 && exec \"$0\" --exact folder::without_descriptors --ignored --nocapture";
+    let output = Command::new("sh").arg("-c").arg(script).arg(program).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("done without a descriptor"), "{told}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -30,6 +30,7 @@ mod model;
 mod poison;
 mod preallocation;
 mod registry;
+mod replaced;
 mod rollback;
 mod sealed;
 mod stats;

@@ -103,3 +103,18 @@ fn many_threads_share_a_state_file_and_nothing_is_lost_or_goes_back() {
     assert_eq!(note(&state, [99; 16], at(1)).unwrap(), Some(at(8 + u64::from(THREADS) - 1)));
     assert_eq!(note(&state, [99; 16], at(1)).unwrap(), Some(at(8 + u64::from(THREADS) - 1)), "a smaller one changes nothing");
 }
+
+#[test]
+fn a_cask_opens_and_closes_though_somebody_has_stopped_with_the_lock_of_the_state_file() {
+    let parent = folder();
+    let state = parent.path().join("seen.json");
+    let backend = open(&Disk::default(), &options(Durability::Process)).unwrap();
+    assert!(!is_told(&backend, &state));
+    set(&*backend, "a", &[put("k", "v")]).unwrap();
+    let holder = std::fs::OpenOptions::new().write(true).open(parent.path().join("seen.json.lock")).unwrap();
+    holder.lock().unwrap();
+    backend.close().unwrap();
+    let other = open(&Disk::default(), &options(Durability::Process)).unwrap();
+    let told = other.guard_rollback(&state, NEVER);
+    assert!(told.len() == 1 && told[0].contains("does not work"), "{told:?}");
+}

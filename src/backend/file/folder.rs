@@ -3,10 +3,13 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::folder_fs::FolderFs;
+use super::fs::Fs;
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
 use super::sealing::{KEY, KEY_TEMP};
 use crate::error::{Error, ErrorKind, Result};
@@ -168,14 +171,11 @@ impl Folder {
             Err(TryLockError::Error(cause)) => return Err(Error::io("flock", &self.path.join(LOCK), &cause)),
         }
         let hold = FolderHold { path: self.path, file: self.file, key: self.key };
-        if !hold.is_in_place() {
-            return Err(Error::new(
-                ErrorKind::Locked,
-                format!("{} was replaced while it was being opened; try again", hold.path.display()),
-            )
-            .with_text("path", hold.path.display().to_string()));
+        hold.check_in_place()?;
+        // It is for messages only. On a full disk there is no room for it, and the cask has to be opened to give some back.
+        if hold.write_owner().is_err() {
+            let _ = fs::remove_file(hold.path.join(OWNER));
         }
-        hold.write_owner()?;
         Ok(hold)
     }
 }
@@ -236,10 +236,32 @@ fn find_owner(folder: &Path) -> Option<(u32, String)> {
 }
 
 impl FolderHold {
-    /// Whether the path still leads to the folder that is held.
+    /// Whether the path still leads to the folder that is held, as far as that can be told.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        fs::metadata(self.path.join(LOCK)).is_ok_and(|metadata| FolderKey::of(&metadata, &self.path) == self.key)
+        match fs::metadata(self.path.join(LOCK)) {
+            Ok(metadata) => FolderKey::of(&metadata, &self.path) == self.key,
+            Err(cause) => !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
+    fn check_in_place(&self) -> Result<()> {
+        if self.is_in_place() {
+            return Ok(());
+        }
+        let shown = self.path.display().to_string();
+        Err(Error::new(ErrorKind::Locked, format!("{shown} was replaced while it was being opened; try again"))
+            .with_text("path", shown))
+    }
+
+    /// The file system for what is done in the folder that is held, whatever comes to stand at its path.
+    ///
+    /// # Errors
+    /// `Io`; `Locked` where something stands there by now.
+    pub fn fs(&self) -> Result<Arc<dyn Fs>> {
+        let fs = FolderFs::hold(&self.path).map_err(|cause| Error::io("open", &self.path, &cause))?;
+        self.check_in_place()?;
+        Ok(fs)
     }
 
     fn write_owner(&self) -> Result<()> {
@@ -259,11 +281,9 @@ impl FolderHold {
         io::Write::write_all(&mut file, facts.to_string().as_bytes()).map_err(|cause| Error::io("write", &path, &cause))
     }
 
-    /// Lets the folder go. `tidy` removes the owner file, which must not happen in a folder that is no longer ours.
-    pub fn release(self, tidy: bool) {
-        if tidy {
-            let _ = fs::remove_file(self.path.join(OWNER));
-        }
+    /// Lets the folder go, without a word of who has held it.
+    pub fn release(self, fs: &dyn Fs) {
+        let _ = fs.remove(&self.path.join(OWNER));
     }
 }
 
@@ -445,6 +465,7 @@ pub fn boot_id() -> [u8; 16] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::fs::OsFs;
     use super::*;
 
     #[test]
@@ -455,7 +476,7 @@ mod tests {
             let hold = Folder::prepare(&path).unwrap().hold().unwrap();
             let of_a_child = hold.file.try_clone().unwrap();
             if is_released {
-                hold.release(true)
+                hold.release(&OsFs)
             } else {
                 drop(hold)
             }

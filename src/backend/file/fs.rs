@@ -343,19 +343,7 @@ impl Fs for OsFs {
     }
 
     fn copy(&self, from: &Path, to: &Path, len: u64) -> io::Result<bool> {
-        let (source, mut target) = (File::open(from)?, create_new_file(to)?);
-        if clone_file(&source, &target) {
-            if target.metadata()?.len() < len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            File::set_len(&target, len)?;
-            return Ok(true);
-        }
-        // The standard library lets the kernel do it where that can.
-        if io::copy(&mut io::Read::take(source, len), &mut target)? < len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(false)
+        copy_file(File::open(from)?, to, len)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -365,6 +353,23 @@ impl Fs for OsFs {
         let _ = folder;
         Ok(())
     }
+}
+
+/// [`Fs::copy`] of an open file.
+pub(super) fn copy_file(source: File, to: &Path, len: u64) -> io::Result<bool> {
+    let mut target = create_new_file(to)?;
+    if clone_file(&source, &target) {
+        if target.metadata()?.len() < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        File::set_len(&target, len)?;
+        return Ok(true);
+    }
+    // The standard library lets the kernel do it where that can.
+    if io::copy(&mut io::Read::take(source, len), &mut target)? < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(false)
 }
 
 fn create_new_file(path: &Path) -> io::Result<File> {

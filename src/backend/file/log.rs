@@ -3,6 +3,7 @@
 //! No offset of a segment is ever written twice. A failed write ends its segment, and so does every open; the next commit
 //! starts a new segment, whose header says exactly where the one before it ends. Bytes past that end are no part of the log.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -130,12 +131,19 @@ impl Log {
         tail.dirty = true;
         tail.unmarked = true;
         let Some(error) = error else { return Written { segment, offset, whole, error } };
-        if active.end == SEGMENT_HEADER_BYTES as u64 && self.fs.remove(&self.segments.path(segment)).is_ok() {
-            // Nothing of it counts, and retries on a full disk must not leave a heap of headers behind.
-            tail.active = None;
-            tail.cut = true;
-            self.segments.forget(segment);
-            return Written { segment, offset, whole, error: Some(error) };
+        if active.end == SEGMENT_HEADER_BYTES as u64 {
+            // Retries on a full disk must not leave a heap of headers behind. But this one may be what cuts something off.
+            let is_needless = if active.cuts { self.take_back(tail.left) } else { Ok(true) };
+            match is_needless {
+                Ok(true) if self.fs.remove(&self.segments.path(segment)).is_ok() => {
+                    tail.active = None;
+                    tail.cut = true;
+                    self.segments.forget(segment);
+                    return Written { segment, offset, whole, error: Some(error) };
+                }
+                Ok(_) => {}
+                Err(failed_sync) => return Written { segment, offset, whole, error: Some(failed_sync) },
+            }
         }
         // Takes back what it can of the torn rest; the next header cuts it off in any case.
         let taken_back = active.file.set_len(active.end);
@@ -148,6 +156,25 @@ impl Log {
         let cut_now = if taken_back.is_err() { self.start_segment(tail) } else { Ok(()) };
         let error = cut_now.err().filter(Error::is_failed_sync).unwrap_or(error);
         Written { segment, offset, whole, error: Some(error) }
+    }
+
+    /// Cuts a segment off at the end that the log has left it at, on disk, so that no header is needed for that; says whether that could be
+    /// done.
+    ///
+    /// # Errors
+    /// `Io` where the sync failed: what is on disk is uncertain then.
+    fn take_back(&self, left: Option<Link>) -> Result<bool> {
+        let Some(link) = left else { return Ok(true) };
+        let path = self.segments.path(link.id as u32);
+        match self.fs.trim(&path, link.end) {
+            Ok(()) => {}
+            // Copies stand for it.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(_) => return Ok(false),
+        }
+        let Ok(file) = self.fs.open(&path) else { return Ok(false) };
+        file.sync_data().map_err(|cause| Error::io("fdatasync", &path, &cause))?;
+        Ok(true)
     }
 
     /// Appends a frame without a payload, where there is a sequence number for it: a log may do without.
@@ -261,11 +288,11 @@ impl Log {
 
     fn activate(&self, tail: &mut Tail, header: &SegmentHeader, file: Arc<dyn FsFile>) {
         let id = header.id as u32;
-        tail.cut = false;
+        let cuts = std::mem::take(&mut tail.cut);
         tail.names_dirty = true;
         self.segments.insert(id, header.salt, Some(Arc::clone(&file)));
         let SegmentHeader { salt, first_seq, preallocated, .. } = *header;
-        tail.active = Some(Active { id, salt, file, first_seq, end: SEGMENT_HEADER_BYTES as u64, preallocated });
+        tail.active = Some(Active { id, salt, file, first_seq, end: SEGMENT_HEADER_BYTES as u64, preallocated, cuts });
     }
 
     /// Writes the header of a segment; with `sync`, it is on disk when this returns.

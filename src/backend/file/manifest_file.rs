@@ -1,10 +1,13 @@
 //! The manifest and the poison marker in the folder.
 
+use std::io;
 use std::path::Path;
 
+use super::folder::OWNER;
 use super::fs::{Fs, read_if_there};
 use super::log::Log;
 use super::replace::replace;
+use super::reserve::RESERVE;
 use super::sealing::Sealing;
 use super::segments::id_of_file_name;
 use super::tail::Tail;
@@ -82,8 +85,17 @@ pub fn may_be_in_place(error: &Error) -> bool {
 
 /// Leaves word for the next open that pages which look clean may not be on disk. The marker needs no sync itself: it lives
 /// as long as the page cache that the next open must not trust.
+///
+/// A disk that refuses to sync may refuse a new file as well, and a process at its limit has no descriptor for one: then a file that is needed no more
+/// gets the name.
 pub fn leave_poison_marker(fs: &dyn Fs, folder: &Path) {
-    let _ = fs.create_new(&folder.join(POISON_MARKER));
+    let marker = folder.join(POISON_MARKER);
+    match fs.create_new(&marker) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
+            let _ = [RESERVE, OWNER].iter().any(|name| fs.rename(&folder.join(name), &marker).is_ok());
+        }
+        _ => {}
+    }
 }
 
 /// Whether a sync failed the last time the log was open.

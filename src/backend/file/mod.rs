@@ -11,6 +11,7 @@ mod damage;
 mod direct_write;
 mod facts;
 pub mod folder;
+mod folder_fs;
 mod frames;
 pub mod fs;
 mod group_commit;
@@ -449,7 +450,7 @@ impl Backend for FileBackend {
         }
         self.log.segments.close();
         if let Some(hold) = lock(&self.hold)?.take() {
-            hold.release(self.ended.get().is_none());
+            hold.release(&*self.log.fs);
         }
         ended
     }

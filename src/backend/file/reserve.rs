@@ -20,8 +20,11 @@ const RESERVE_PART: u64 = 16;
 const MADE_FROM: u64 = 3;
 /// How long after one attempt to make room the next one is made.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
-/// What the operating system says of a full disk, of a quota that is used up, and Windows of the first.
-const FULL: [u64; 3] = [28, 122, 112];
+/// What the operating system says of a full disk, and of a quota that is used up.
+#[cfg(windows)]
+const FULL: [u64; 1] = [112];
+#[cfg(not(windows))]
+const FULL: [u64; 2] = [rustix::io::Errno::NOSPC.raw_os_error() as u64, rustix::io::Errno::DQUOT.raw_os_error() as u64];
 
 /// Whether an error says that there is no room left.
 #[must_use]

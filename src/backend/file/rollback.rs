@@ -3,10 +3,11 @@
 //! A copy that is restored brings back old ratchets. A state file outside of the folder keeps, for each cask, how far its log
 //! has been seen on disk; a log that ends before that is an older copy. Many casks and processes share the file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -20,6 +21,9 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// While a cask is written to, the state file follows at this distance.
 pub const NOTED_EVERY: Duration = Duration::from_secs(5);
 const FORMAT: u64 = 1;
+/// Others have the state file for some milliseconds at a time.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
 /// How far a cask has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +74,16 @@ fn hold(state: &Path) -> Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
-    file.lock().map_err(|cause| Error::io("flock", &path, &cause))?;
-    Ok(file)
+    // Whoever has stopped with the lock must not keep a cask from opening and closing.
+    let deadline = Instant::now() + LONGEST_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(BETWEEN_TRIES),
+            Err(TryLockError::WouldBlock) => return Err(Error::io("flock", &path, &io::ErrorKind::TimedOut.into())),
+            Err(TryLockError::Error(cause)) => return Err(Error::io("flock", &path, &cause)),
+        }
+    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

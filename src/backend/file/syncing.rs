@@ -26,6 +26,10 @@ impl FileBackend {
         if let Err(error) = plan.run(&self.log) {
             return Err(self.poison(&error));
         }
+        // A folder that was removed can be synced, and is lost all the same.
+        if let Some(ended) = self.end_if_removed() {
+            return Err(ended);
+        }
         self.counts.syncs.add_duration(began.elapsed());
         lock(&self.tail)?.end_sync(&plan);
         Ok(())

@@ -21,6 +21,8 @@ pub(super) struct Active {
     pub(super) end: u64,
     /// Length up to which the file was filled with zeros before it became a segment.
     pub(super) preallocated: u64,
+    /// Its header is what cuts off bytes behind the end of the one before.
+    pub(super) cuts: bool,
 }
 
 impl Active {

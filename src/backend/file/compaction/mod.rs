@@ -162,22 +162,22 @@ impl FileBackend {
         if !copies.is_empty() {
             self.log.sync_names().map_err(|error| self.heed(error))?;
         }
-        match self.durability {
-            // Nothing is in the index before it is on disk.
-            Durability::Power => self.swap(run, copies, None)?,
-            Durability::Process => {
-                // Something was left out on account of what the index has known until now, which must not be lost after that.
-                let _turn = lock(&self.turn)?;
-                let plan = lock(&self.tail)?.begin_sync_without(run);
-                plan.run(&self.log).map_err(|error| self.poison(&error))?;
-                let swapped = self.swap(run, copies, Some(&plan));
-                if swapped.is_err() {
-                    // They have to be brought to disk after all.
-                    lock(&self.tail)?.dirty = true;
-                    self.schedule_tick();
-                }
-                swapped?;
+        // Something was left out on account of what the index has known until then, which must not be lost after that. At `power` it is
+        // on disk, but for what a killed process had written, and for marks, whose numbers would be given again.
+        let is_safe = self.durability == Durability::Power && decided_seq <= lock(&self.tail)?.synced;
+        if is_safe {
+            self.swap(run, copies, None)?;
+        } else {
+            let _turn = lock(&self.turn)?;
+            let plan = lock(&self.tail)?.begin_sync_without(run);
+            plan.run(&self.log).map_err(|error| self.poison(&error))?;
+            let swapped = self.swap(run, copies, Some(&plan));
+            if swapped.is_err() {
+                // They have to be brought to disk after all.
+                lock(&self.tail)?.dirty = true;
+                self.schedule_tick();
             }
+            swapped?;
         }
         let from: Vec<u32> = run.iter().map(|entry| entry.id as u32).collect();
         for copy in &*copies {

@@ -44,6 +44,10 @@ impl Replay<'_> {
                 found.get(&entry.id).and_then(|segment| segment.header.as_ref()).map_or(0, |header| header.first_seq);
         }
         tail.ended.extend_from_slice(&self.lived);
+        for entry in &mut tail.ended {
+            // Of what is not there nothing was decided, and the next batch has its number.
+            entry.decided_seq = entry.decided_seq.min(self.last_seq);
+        }
         // What a killed process left behind is synced in due time, and then the manifest says so.
         tail.names_dirty = !tail.unsynced.is_empty();
         tail.dirty = tail.names_dirty;

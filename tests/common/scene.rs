@@ -135,7 +135,7 @@ impl Scene {
 
     /// One in some scenes, by its length.
     fn is_compacted_at_once(&self) -> bool {
-        self.events.len() % 3 == 0
+        self.events.len().is_multiple_of(3)
     }
 
     /// Compacts before anything is synced, as the background does when a cask has been opened, and then the power goes.

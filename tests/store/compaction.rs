@@ -617,7 +617,7 @@ fn a_tombstone_with_the_number_of_a_lost_mark_is_kept() {
         set(&*backend, "b", &[put("fill", [2; 1700])]).unwrap();
         disk.wait_until("a mark behind the last batch", |events| {
             let last = events.iter().rev().find_map(|event| match event {
-                Event::Write { bytes, .. } if bytes.len() != 0 => Some(bytes),
+                Event::Write { bytes, .. } if !bytes.is_empty() => Some(bytes),
                 _ => None,
             });
             let manifests = events.iter().filter(|event| matches!(event, Event::Rename { .. })).count();

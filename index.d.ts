@@ -179,6 +179,7 @@ interface KeyAccess {
    * to its end, shared in `lid-mapping`, `device-list`, `identity-key` and `app-state-sync-key`, else exclusively.
    */
   get<F extends KnownFamily>(family: F, ids: string[]): Promise<{ [id: string]: FamilyMap[F] }>
+  get(family: Family, ids: string[]): Promise<{ [id: string]: unknown }>
   /**
    * Writes one atomic batch over all its families: after a failure, or a crash, either all of it is there or nothing.
    * `null` and `undefined` delete. A value that could not come back unchanged is refused with a `TypeError` that names its path.
@@ -192,6 +193,7 @@ interface KeyAccess {
    * Inside a transaction it locks the family to its end, so that nobody else changes it.
    */
   list<F extends KnownFamily>(family: F): AsyncIterable<[id: string, value: FamilyMap[F]]>
+  list(family: Family): AsyncIterable<[id: string, value: unknown]>
   /** Ids of one family as of the call, in no particular order. It locks as `list` does. */
   listIds(family: Family): AsyncIterable<string>
   /** Whether a call made here would take part in a transaction. */

@@ -66,6 +66,10 @@ await keys.set({ 'my own family': { a: { anything: [1, 'two'] } } })
 await keys.set({})
 for await (const [id, value] of keys.list('device-list')) value.includes(id)
 for await (const id of keys.listIds('my own family')) id.toUpperCase()
+const own: { [id: string]: unknown } = await keys.get('my own family', ['a'])
+for await (const [id, value] of keys.list('my own family')) void [id.toUpperCase(), value === own[id]]
+// @ts-expect-error -- what a family of one's own holds is for its owner to say
+own['a'].anything
 
 // ---- transactions ---------------------------------------------------------------------------------------
 export const result: number = await keys.transaction(async inside => {

@@ -11,7 +11,8 @@ const [path, how] = process.argv.slice(2)
 if (!path || existsSync(path)) throw new Error('give the path of a fixture that does not exist yet')
 
 const { contents, encryptionKey } = fixture(basename(path))
-let cask = await openCask({ path, encryptionKey })
+const sealed = encryptionKey === undefined ? {} : { encryptionKey }
+let cask = await openCask({ path, ...sealed })
 for (const [name, { creds, records }] of Object.entries(contents)) {
   let account = cask.account(name)
   // Replaced, deleted and cleared records are part of the log too.
@@ -25,7 +26,7 @@ for (const [name, { creds, records }] of Object.entries(contents)) {
     if (name === 'large') await account.keys.set(records)
     await cask.compact()
     await cask.close()
-    cask = await openCask({ path, encryptionKey })
+    cask = await openCask({ path, ...sealed })
     account = cask.account(name)
     await account.keys.set({ 'lid-mapping': { kept: null } })
   }
@@ -35,7 +36,7 @@ for (const [name, { creds, records }] of Object.entries(contents)) {
 }
 if (how === '--compacted') {
   await cask.close()
-  cask = await openCask({ path, encryptionKey })
+  cask = await openCask({ path, ...sealed })
 }
 await cask.account('dropped').keys.set({ 'lid-mapping': { gone: 'x' } })
 await cask.account('dropped').drop()

@@ -10,8 +10,8 @@ const PASSPHRASE = 'correct horse battery staple'
  */
 export const open = async (dir, { durability = 'process', wrapped = false, socket = false, stacks = true, sealed = false, passphrase = false } = {}) => {
   if (!stacks) captureNoStacks()
-  const encryptionKey = sealed ? passphrase ? PASSPHRASE : KEY : undefined
-  const cask = await openCask({ path: dir, durability, encryptionKey })
+  const key = sealed ? { encryptionKey: passphrase ? PASSPHRASE : KEY } : {}
+  const cask = await openCask({ path: dir, durability, ...key })
   const transactional = wrapped
     ? (await import('./wrapped.mjs')).withBaileysTransactions
     : keys => keys

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::folder_fs::FolderFs;
+use super::folder_fs;
 use super::fs::Fs;
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
 use super::sealing::{KEY, KEY_TEMP};
@@ -259,7 +259,7 @@ impl FolderHold {
     /// # Errors
     /// `Io`; `Locked` where something stands there by now.
     pub fn fs(&self) -> Result<Arc<dyn Fs>> {
-        let fs = FolderFs::hold(&self.path).map_err(|cause| Error::io("open", &self.path, &cause))?;
+        let fs = folder_fs::hold(&self.path).map_err(|cause| Error::io("open", &self.path, &cause))?;
         self.check_in_place()?;
         Ok(fs)
     }

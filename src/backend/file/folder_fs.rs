@@ -5,40 +5,41 @@
 //! be removed for garbage. So the folder is held open, and names are looked up in it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::fs::{Fs, FsFile, OsFs};
+use super::fs::Fs;
 
+/// The file system, with the folder at a path held.
+///
+/// # Errors
+/// What the operating system says.
 #[cfg(unix)]
-pub use held::FolderFs;
+pub fn hold(path: &Path) -> io::Result<Arc<dyn Fs>> {
+    Ok(Arc::new(held::FolderFs::hold(path)?))
+}
 
-/// Elsewhere a folder in which a file is open cannot be removed.
+/// The file system. Here a folder in which a file is open cannot be removed.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-#[derive(Debug)]
-pub struct FolderFs;
-
-#[cfg(not(unix))]
-impl FolderFs {
-    /// The file system, with the folder at a path held.
-    ///
-    /// # Errors
-    /// None.
-    pub fn hold(_: &Path) -> io::Result<Arc<dyn Fs>> {
-        Ok(Arc::new(OsFs))
-    }
+pub fn hold(_: &Path) -> io::Result<Arc<dyn Fs>> {
+    Ok(Arc::new(super::fs::OsFs))
 }
 
 #[cfg(unix)]
 mod held {
     use std::ffi::OsStr;
     use std::fs::File;
+    use std::io;
     use std::os::unix::ffi::OsStrExt as _;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
-    use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, fstatvfs, fsync, linkat, openat, renameat, unlinkat};
+    use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, fstatvfs, linkat, openat, renameat, unlinkat};
 
-    use super::super::fs::copy_file;
-    use super::*;
+    use super::super::fs::{Fs, FsFile, OsFs, copy_file};
 
     /// The operating system's file system, with one folder held.
     #[derive(Debug)]
@@ -48,12 +49,8 @@ mod held {
     }
 
     impl FolderFs {
-        /// The file system, with the folder at a path held.
-        ///
-        /// # Errors
-        /// What the operating system says.
-        pub fn hold(path: &Path) -> io::Result<Arc<dyn Fs>> {
-            Ok(Arc::new(Self { path: path.into(), folder: File::open(path)? }))
+        pub fn hold(path: &Path) -> io::Result<Self> {
+            Ok(Self { path: path.into(), folder: File::open(path)? })
         }
 
         /// Name of a path that lies in the folder.
@@ -141,7 +138,7 @@ mod held {
             if folder != self.path {
                 return OsFs.sync_folder(folder);
             }
-            Ok(fsync(&self.folder)?)
+            self.folder.sync_all()
         }
     }
 }

@@ -11,6 +11,7 @@ import { openCask, useCaskAuthState } from 'baileys-cask'
 import { startBot } from '../examples/bot.mjs'
 import { startGateway } from '../examples/gateway/gateway.mjs'
 import { serveMetrics } from '../examples/metrics.mjs'
+import { makeRetries, whyFinal } from '../examples/reconnect.mjs'
 import { startSealedBot } from '../examples/sealed.mjs'
 import { bringBack, takeOut } from '../examples/there-and-back.mjs'
 import { silent } from '../demo/conversation.mjs'
@@ -166,6 +167,48 @@ test(`the gateway keeps ${COUNT} accounts in four threads, and loses none with a
     for await (const id of after.account(name).keys.listIds('session')) sessions.push(id)
     assert.ok(sessions.length >= 2, `${name} has sessions with both neighbours`)
   }
+})
+
+test('in the gateway an account that cannot be started stops no other one', async t => {
+  const server = await startServer(t)
+  const folder = join(tempFolder(t), 'casks')
+  const me = { jid: '15550100009:1@s.whatsapp.net', name: 'Bot' }
+  const before = await openCask({ path: folder })
+  await link(before, server, 'good', me)
+  // Records and no creds.
+  await before.account('bad').keys.set({ session: { '1.0': { n: 1 } } })
+  await before.close()
+  const seen = []
+  const gateway = await startGateway({ folder, accounts: ['bad', 'good'], threads: 1, socketOptions: { waWebSocketUrl: server.url }, onEvent: event => seen.push(event) })
+  afterwards(t, () => gateway.end())
+  await until('the good one is open', () => seen.some(({ what, account }) => what === 'open' && account === 'good'), 30_000)
+  gateway.send('bad', me.jid, 'nobody is there')
+  await until('the answer', () => seen.some(({ what }) => what === 'not sent'), 30_000)
+  assert.deepEqual(seen.map(({ what, account, code }) => [what, account, code]), [
+    ['not started', 'bad', 'ERR_CASK_CREDS_MISSING'], ['open', 'good', undefined], ['not sent', 'bad', undefined],
+  ])
+})
+
+test('what ends comes back at once, then after pauses that grow, and at once again when it has run for long', t => {
+  const pauses = []
+  let now = 1_000_000
+  t.mock.method(performance, 'now', () => now)
+  t.mock.method(globalThis, 'setTimeout', (start, ms) => {
+    pauses.push(ms)
+    start()
+  })
+  let runs = 0
+  const retries = makeRetries(() => runs++)
+  retries.start()
+  for (let n = 0; n < 10; n++) retries.again()
+  now += 20_000
+  retries.again()
+  const longest = [0, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 0]
+  assert.equal(runs, 1 + longest.length)
+  for (const [n, most] of longest.entries()) assert.ok(pauses[n] >= most / 2 && pauses[n] <= most, `${n}: ${pauses[n]} ms, not ${most / 2} to ${most}`)
+  const closed = statusCode => ({ error: { output: { statusCode } } })
+  assert.deepEqual([428, 515, 408].map(code => whyFinal(closed(code))), [undefined, undefined, undefined])
+  for (const code of [401, 403, 440]) assert.equal(typeof whyFinal(closed(code)), 'string')
 })
 
 test('an account goes out to a folder of Baileys and comes back with what was changed there', async t => {

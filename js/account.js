@@ -131,6 +131,11 @@ function makeKeys(account, ambient) {
       return Promise.reject(atCaller(error, called))
     }
   }
+  /** What a walk goes through. It may go on while the cask closes, and none begins then. */
+  const walked = () => inside()?.facade ?? (cask.closing ? { list: closedWalk, listIds: closedWalk } : records)
+  async function* closedWalk() {
+    cask.check()
+  }
   /** @type {any} */
   const keys = {
     get: (/** @type {unknown} */ family, /** @type {unknown} */ ids) => {
@@ -169,8 +174,8 @@ function makeKeys(account, ambient) {
         return Promise.reject(atCaller(error, keys.clear))
       }
     },
-    list: (/** @type {any} */ family) => (inside()?.facade ?? records).list(family),
-    listIds: (/** @type {any} */ family) => (inside()?.facade ?? records).listIds(family),
+    list: (/** @type {any} */ family) => walked().list(family),
+    listIds: (/** @type {any} */ family) => walked().listIds(family),
     isInTransaction: () => inside() !== undefined,
     transaction: (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) => {
       const outer = inside()

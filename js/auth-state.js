@@ -1,7 +1,7 @@
 'use strict'
 
 const { insideOf } = require('./account-brand.js')
-const { isCask, storeOf, checkAccountName } = require('./cask.js')
+const { isCask, storeOf, whenClosed, checkAccountName } = require('./cask.js')
 const { shared, runInside } = require('./context.js')
 const { CaskError, sayOf, wrongType } = require('./errors.js')
 const { FIRST_CREDS, checkFinished } = require('./first-creds.js')
@@ -60,10 +60,13 @@ async function share(cask, name, source, owned) {
   const key = owned ? `${storeOf(cask)}/${name}` : name
   for (let present = states.get(key); present; present = states.get(key)) {
     const state = await present.catch(() => undefined)
-    if (state && isUsable(state, name)) {
-      if (owned && state.cask !== cask) await cask.close()
-      return state
+    const account = state && accountOf(state.cask, name)
+    if (state && owned && account && state.cask !== cask) {
+      // One handle for all, also where the account was dropped since: whoever closes the state gives everything back.
+      await cask.close()
+      cask = state.cask
     }
+    if (state && state.account === account) return state
     if (states.get(key) === present) states.delete(key)
   }
   const forget = () => {
@@ -92,15 +95,15 @@ function statesOf(cask) {
 }
 
 /**
- * Whether a state can go on: its handle was not closed and its account not dropped.
- * @param {AuthState} state
+ * The account of a cask that is open.
+ * @param {Cask} cask
  * @param {string} name
  */
-function isUsable(state, name) {
+function accountOf(cask, name) {
   try {
-    return state.cask.account(name) === state.account
+    return cask.account(name)
   } catch {
-    return false
+    return undefined
   }
 }
 
@@ -119,6 +122,8 @@ async function make(cask, name, source, owned, forget) {
   if (present && source.importFrom !== undefined) tellIfNeverLinked(account, present, source.importFrom)
   const creds = present ?? (await importedCreds(account, source.importFrom)) ?? (await firstCreds(cask, account, source.baileys))
   const state = { creds, keys: account.keys }
+  // Whoever closes the cask by itself has no use for its states either.
+  if (owned) whenClosed(cask, forget)
   return {
     state,
     saveCreds: () => account.saveCreds(state.creds),

@@ -28,6 +28,8 @@ const DEFAULT_STALL_WARN_MS = 5000
 
 /** By this, and never by `instanceof`, casks are recognised: another copy of the package may have made them. */
 const BRAND = Symbol.for('baileys-cask.cask')
+/** What another copy of the package wants to hear of the end of a handle. */
+const WHEN_CLOSED = Symbol.for('baileys-cask.when-closed')
 const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /** What stands behind a handle to a cask. */
@@ -54,6 +56,8 @@ class CaskState {
     this.accounts = new Map()
     /** What `close` waits for: transactions that have not ended and are not doomed, calls outside that wait for locks, flushes. */
     this.running = new Running()
+    /** Called once the handle is given back. @type {Set<() => void>} */
+    this.whenClosed = new Set()
     this.endReports = reportDamage(opened.handle, options.logger)
     /** @type {Promise<void> | undefined} */
     this.closing = undefined
@@ -156,6 +160,7 @@ class CaskState {
     await this.running.ended()
     noLongerWaits()
     this.isClosed = true
+    for (const forget of this.whenClosed) forget()
     this.endReports()
     const answered = binding.closeCask(port, this.handle, ticket())
     if (answered === FAILED) throw lastError()
@@ -283,6 +288,7 @@ function makeCask(opened, hooks, options) {
     [ASYNC_DISPOSE]: close
   }
   Object.defineProperty(cask, BRAND, { value: opened.uid })
+  Object.defineProperty(cask, WHEN_CLOSED, { value: state.whenClosed })
   return cask
 }
 
@@ -304,5 +310,14 @@ function storeOf(cask) {
   return cask[BRAND]
 }
 
+/**
+ * Has a function called when a handle is given back.
+ * @param {any} cask
+ * @param {() => void} work
+ */
+function whenClosed(cask, work) {
+  cask[WHEN_CLOSED].add(work)
+}
+
 // `makeStackFinder` is here so that it lives as long as this load does.
-module.exports = { makeStackFinder, CaskState, makeCask, isCask, storeOf, checkAccountName }
+module.exports = { makeStackFinder, CaskState, makeCask, isCask, storeOf, whenClosed, checkAccountName }

@@ -8,6 +8,9 @@ const { stackOf } = require('./stacks.js')
 const { INDEPENDENT } = require('./transaction-options.js')
 const { live } = require('./watch.js')
 
+/** What `new CaskError` makes by itself. */
+const OF_EVERY_ERROR = ['message', 'name', 'stack', 'cause']
+
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('./running.js').Running} Running */
 /** @typedef {import('./stacks.js').Stack} Stack */
@@ -158,7 +161,9 @@ class Level {
   doomedCall() {
     const { doomedBy } = this
     if (!doomedBy.retryable) return doomedBy
-    const { message, name, stack, cause, ...facts } = doomedBy
+    // Its stack is not looked at: applications replace what puts it into words, also by what throws.
+    const { message } = doomedBy
+    const facts = Object.fromEntries(Object.keys(doomedBy).filter((key) => !OF_EVERY_ERROR.includes(key)).map((key) => [key, doomedBy[key]]))
     return new CaskError(doomedBy.code, `${message}; the transaction has to end first`, { ...facts, retryable: false, cause: doomedBy })
   }
 

@@ -25,7 +25,7 @@ function watchClose(cask) {
     tell(cask.logger, 'warn', report, `close() waits for ${count} transactions and calls, ${report.ageMs} ms so far`)
     publish(channels.stall, () => report)
   }, cask.stallWarnMs)
-  timer.unref()
+  timer.unref?.()
   return () => {
     clearTimeout(timer)
     if (!isReported) return

@@ -50,12 +50,40 @@ function brand(keys, account) {
  */
 function makeSocketKeys(account) {
   const { keys, enter } = makeRepositoryKeys(account, (work, makePlan, settings, called) => begin(account, work, makePlan, settings, 'repository', called))
+  // What still waits for its server when the socket has ended waits in vain, with locks that the next socket of the account needs.
+  const ended = new AbortController()
+  const end = () => ended.abort(new Error('the socket has ended'))
   return {
-    socket: makeOwnKeys(account),
+    socket: makeOwnKeys(account, ended.signal),
     repository: keys,
-    wrapRepository: (made, isBare) => wrapRepository(made, keys, enter, isBare),
+    wrapRepository: (made, isBare) => wrapRepository(endsWith(made, end), keys, enter, isBare),
     logger: account.cask.logger
   }
+}
+
+/**
+ * Has a repository that is closed end its socket's transactions first. That of Baileys 6.7 is never closed.
+ * @param {any} repository
+ * @param {() => void} end
+ */
+function endsWith(repository, end) {
+  const { close } = repository
+  if (typeof close === 'function') {
+    repository.close = (/** @type {unknown[]} */ ...given) => {
+      end()
+      return Reflect.apply(close, repository, given)
+    }
+  }
+  return repository
+}
+
+/**
+ * @param {Plan} plan
+ * @param {AbortSignal} signal
+ */
+function until(plan, signal) {
+  plan.signal ??= signal
+  return plan
 }
 
 /**
@@ -86,8 +114,9 @@ function begin(account, work, makePlan, settings, role, called) {
 /**
  * Methods for the keys that a socket uses itself: what is called inside a transaction takes part in it.
  * @param {AccountState} account
+ * @param {AbortSignal} ended aborted when the socket has ended
  */
-function makeOwnKeys(account) {
+function makeOwnKeys(account, ended) {
   const { cask, key, records } = account
   /**
    * @template T
@@ -122,9 +151,9 @@ function makeOwnKeys(account) {
     listIds: (/** @type {any} */ family) => (running(key)?.facade ?? records).listIds(family),
     isInTransaction: () => running(key) !== undefined,
     transaction: (/** @type {any} */ work, /** @type {any} */ label, /** @type {any} */ options) =>
-      begin(account, work, () => planFor(label, options), SOCKET, 'socket', keys.transaction),
+      begin(account, work, () => until(planFor(label, options), ended), SOCKET, 'socket', keys.transaction),
     transactWith: (/** @type {any} */ scope, /** @type {any} */ work, /** @type {any} */ options) =>
-      begin(account, work, () => planWith(scope, options), SOCKET, 'socket', keys.transactWith)
+      begin(account, work, () => until(planWith(scope, options), ended), SOCKET, 'socket', keys.transactWith)
   }
   return keys
 }

@@ -75,15 +75,19 @@ function isSameIdentity(creds, own) {
  * @param {any} logger
  */
 function handOver(target, methods, own, isOut, logger) {
+  const say = (/** @type {string} */ text) => {
+    // Nobody could catch what a logger throws here.
+    try { logger?.warn(text) } catch {}
+  }
   const warn = (/** @type {string} */ why) =>
-    logger?.warn(`withCask has no effect on the socket's own transactions: ${why}; this version of Baileys is not known to baileys-cask`)
+    say(`withCask has no effect on the socket's own transactions: ${why}; this version of Baileys is not known to baileys-cask`)
   const failed = target === own ? 'it uses the keys as they are' : assigned(target, methods) ? undefined : 'its keys cannot be changed'
   if (failed) warn(failed)
   // What replaces them does so while the socket is being made.
   setImmediate(() => {
     if (!failed && METHODS.some((name) => target[name] !== methods[name])) warn('it has replaced the methods of its keys')
     if (!isOut()) {
-      logger?.warn(
+      say(
         'a socket was made inside of a transaction and could not leave it, so that its events belong to that transaction; make it with detached(() => makeWASocket(withCask(config)))'
       )
     }

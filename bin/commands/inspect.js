@@ -62,7 +62,8 @@ function checkCombination({ account, family, id, creds, reveal }) {
  */
 async function oneRecord(cask, { account: name, family = 'creds', id = '', creds = false, reveal = false }) {
   const account = cask.account(name)
-  const value = creds ? await account.loadCreds() : /** @type {any} */ (await account.keys.get(family, [id]))[id]
+  const found = creds ? {} : await account.keys.get(family, [id])
+  const value = creds ? await account.loadCreds() : Object.hasOwn(found, id) ? found[id] : undefined
   if (value === undefined) throw refusal(`account ${name} has no ${creds ? 'creds' : `record ${id} of ${family}`}`, { account: name })
   const record = { account: name, type: family, id, isRevealed: reveal, value }
   return { result: recordResult(record), show: (/** @type {import('../terminal/screen.js').Screen} */ screen) => showRecord(screen, record) }

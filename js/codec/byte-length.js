@@ -8,4 +8,17 @@ const lengthGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8
  */
 const byteLength = Function.prototype.call.bind(/** @type {() => number} */ (lengthGetter))
 
-module.exports = { byteLength }
+/**
+ * Whether the memory of bytes is not there any more: it was handed to another thread, or shrunk. They look empty then.
+ * @param {Uint8Array} bytes
+ */
+function isGone(bytes) {
+  if (byteLength(bytes) > 0) return false
+  try {
+    return new Uint8Array(bytes).length > 0
+  } catch {
+    return true
+  }
+}
+
+module.exports = { byteLength, isGone }

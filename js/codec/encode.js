@@ -3,7 +3,8 @@
 const { types } = require('node:util')
 const { TAG } = require('./tags.js')
 const { PRE_KEY, SESSION, APP_STATE_SYNC_KEY, APP_STATE_SYNC_VERSION } = require('./families.js')
-const { pathOf, refusal, hasLoneSurrogate } = require('./refuse.js')
+const { isGone } = require('./byte-length.js')
+const { GONE, pathOf, refusal, hasLoneSurrogate } = require('./refuse.js')
 const { encodeTree } = require('./tree-encode.js')
 const { encodeSession } = require('./session-encode.js')
 const { encodeKeyPair } = require('./key-pair.js')
@@ -28,6 +29,7 @@ function encodeValue(writer, familyCode, value, path) {
   if (familyCode === APP_STATE_SYNC_KEY && value) value = normalizeAppStateKey(value, path)
   if (typeof value === 'string') return encodeText(writer, value, path)
   if (types.isUint8Array(value)) {
+    if (isGone(value)) throw refusal(pathOf(path, [], 0), GONE)
     writer.u8(TAG.BYTES)
     return writer.bytes(value)
   }

@@ -2,7 +2,7 @@
 
 const { types } = require('node:util')
 const { isPlain } = require('./plain.js')
-const { byteLength } = require('./byte-length.js')
+const { byteLength, isGone } = require('./byte-length.js')
 const { corrupt } = require('./corrupt.js')
 
 /** @typedef {import('./writer.js').Writer} Writer */
@@ -27,10 +27,10 @@ function encodeKeyPair(writer, value) {
   const secondKey = value[/** @type {string} */ (second)]
   if (!types.isUint8Array(firstKey) || !types.isUint8Array(secondKey)) return false
   const firstLength = byteLength(firstKey)
-  if (firstLength > LONGEST_KEY) return false
+  if (firstLength > LONGEST_KEY || isGone(firstKey) || isGone(secondKey)) return false
   writer.u8(isPublicFirst ? 0 : 1)
   writer.u8(firstLength)
-  writer.bytes(firstKey)
+  writer.bytes(firstKey, firstLength)
   writer.bytes(secondKey)
   return true
 }

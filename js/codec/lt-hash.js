@@ -1,7 +1,7 @@
 'use strict'
 
 const { types } = require('node:util')
-const { byteLength } = require('./byte-length.js')
+const { byteLength, isGone } = require('./byte-length.js')
 const { dictionary } = require('./dictionary.js')
 const { encodeLengths, decodeLengths } = require('./lengths.js')
 const { MAX_JOINED_TEXTS } = require('./limits.js')
@@ -22,6 +22,8 @@ const POOLED_BYTES = 2048
 
 /** @param {string} text */
 const textLength = text => text.length
+/** @param {number} length */
+const itself = length => length
 
 /**
  * Appends an app state version, `{ version, hash, indexValueMap: { [indexMac]: { valueMac } } }`, in packed form.
@@ -33,18 +35,21 @@ function encodeLtHash(writer, value) {
   if (!isShaped(value, STATE)) return false
   const { version, hash, indexValueMap: entries } = value
   if (!types.isUint8Array(hash) || !isPlain(entries) || !writer.int(version)) return false
-  writer.varint(byteLength(hash))
-  writer.bytes(hash)
+  const hashLength = byteLength(hash)
+  if (isGone(hash)) return false
+  writer.varint(hashLength)
+  writer.bytes(hash, hashLength)
   const ids = Object.keys(entries)
   const macs = macsOf(entries, ids)
   if (!macs) return false
   writer.varint(ids.length)
   if (ids.length === 0) return true
-  // No user code runs from here on, so that no length changes.
   if (encodeLengths(writer, ids, textLength) > MAX_JOINED_TEXTS) return false
-  encodeLengths(writer, macs, byteLength)
+  // Once: no user code runs from here on, but shared memory may grow.
+  const lengths = macs.map(byteLength)
+  encodeLengths(writer, lengths, itself)
   for (let i = 0; i < ids.length; i += BATCH) if (!writer.ascii(ids.slice(i, i + BATCH).join(''))) return false
-  for (let i = 0; i < macs.length; i++) writer.bytes(/** @type {Uint8Array} */ (macs[i]))
+  for (let i = 0; i < macs.length; i++) writer.bytes(/** @type {Uint8Array} */ (macs[i]), lengths[i])
   return true
 }
 
@@ -60,7 +65,7 @@ function macsOf(entries, ids) {
     const entry = entries[/** @type {string} */ (ids[i])]
     if (!isShaped(entry, ENTRY)) return undefined
     const { valueMac } = entry
-    if (!types.isUint8Array(valueMac)) return undefined
+    if (!types.isUint8Array(valueMac) || isGone(valueMac)) return undefined
     macs.push(valueMac)
   }
   return macs

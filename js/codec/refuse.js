@@ -3,6 +3,8 @@
 const PLAIN_KEY = /^[A-Za-z_$][\w$]*$/
 const LONE_SURROGATE = /\p{Surrogate}/u
 const LONGEST_KEY = 80
+/** Of bytes whose memory is not there any more. */
+const GONE = 'its memory was handed to another thread or shrunk; store it before that, or a copy'
 
 /** The place of a value: what the caller names it, or a function that makes the name when it is needed. @typedef {string | (() => string)} Path */
 /** Keys and indexes that lead into a value. @typedef {(string | number)[]} Trail */
@@ -39,6 +41,7 @@ function pathOf(path, trail, length) {
 function refusal(argument, reason) {
   return Object.assign(new TypeError(`${argument} cannot be stored: ${reason}`), {
     code: /** @type {const} */ ('ERR_CASK_INVALID_ARGUMENT'),
+    retryable: false,
     argument
   })
 }
@@ -51,4 +54,4 @@ function hasLoneSurrogate(text) {
   return LONE_SURROGATE.test(text)
 }
 
-module.exports = { pathOf, refusal, hasLoneSurrogate }
+module.exports = { GONE, pathOf, refusal, hasLoneSurrogate }

@@ -2,8 +2,8 @@
 
 const { types } = require('node:util')
 const { NODE, MAX_DEPTH } = require('./tags.js')
-const { pathOf, refusal, hasLoneSurrogate } = require('./refuse.js')
-const { byteLength } = require('./byte-length.js')
+const { GONE, pathOf, refusal, hasLoneSurrogate } = require('./refuse.js')
+const { byteLength, isGone } = require('./byte-length.js')
 const { exotic } = require('./classify.js')
 
 /** @typedef {import('./writer.js').Writer} Writer */
@@ -128,12 +128,17 @@ class TreeEncoder {
     writer.utf8(key)
   }
 
-  /** @param {Uint8Array} bytes */
-  bytes(bytes) {
+  /**
+   * @param {Uint8Array} bytes
+   * @param {number} depth
+   */
+  bytes(bytes, depth) {
     const { writer } = this
+    if (isGone(bytes)) throw this.refuse(depth, GONE)
+    const length = byteLength(bytes)
     writer.u8(NODE.BYTES)
-    writer.varint(byteLength(bytes))
-    writer.bytes(bytes)
+    writer.varint(length)
+    writer.bytes(bytes, length)
   }
 
   /**
@@ -142,7 +147,7 @@ class TreeEncoder {
    * @returns {void}
    */
   object(value, depth) {
-    if (types.isUint8Array(value)) return this.bytes(value)
+    if (types.isUint8Array(value)) return this.bytes(value, depth)
     if (depth >= MAX_DEPTH) throw this.tooDeep(depth)
     this.around[depth] = value
     if (Array.isArray(value)) return this.array(value, depth)
@@ -171,7 +176,7 @@ class TreeEncoder {
       return
     }
     if (typeof value !== 'object' || value === null) return this.node(value, depth)
-    if (types.isUint8Array(value)) return this.bytes(value)
+    if (types.isUint8Array(value)) return this.bytes(value, depth)
     this.around[depth] = value
     if (Array.isArray(value)) return this.array(value, depth)
     const reason = exotic(value)
@@ -239,11 +244,11 @@ class TreeEncoder {
     trail[depth] = 'data'
     if (typeof data === 'string') {
       if (hasLoneSurrogate(data)) throw this.refuse(depth + 1, 'the string holds half of a surrogate pair; correct it')
-      this.bytes(Buffer.from(data))
+      this.bytes(Buffer.from(data), depth + 1)
       return true
     }
     if (types.isUint8Array(data)) {
-      this.bytes(data)
+      this.bytes(data, depth + 1)
       return true
     }
     if (!Array.isArray(data)) return false
@@ -258,7 +263,7 @@ class TreeEncoder {
       }
       bytes.push(number)
     }
-    this.bytes(Buffer.from(bytes))
+    this.bytes(Buffer.from(bytes), depth + 1)
     return true
   }
 }

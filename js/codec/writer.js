@@ -125,15 +125,17 @@ class Writer {
     this.offset += 8
   }
 
-  /** @param {Uint8Array} bytes */
-  bytes(bytes) {
-    const length = byteLength(bytes)
+  /**
+   * @param {Uint8Array} bytes
+   * @param {number} [length] what was told of them: shared memory may have grown since
+   */
+  bytes(bytes, length = byteLength(bytes)) {
     this.ensure(length)
     const { buffer, offset } = this
     if (length < SHORT_BYTES) {
       for (let i = 0; i < length; i++) buffer[offset + i] = /** @type {number} */ (bytes[i])
     } else {
-      buffer.set(bytes, offset)
+      buffer.set(byteLength(bytes) === length ? bytes : bytes.subarray(0, length), offset)
     }
     this.offset = offset + length
   }

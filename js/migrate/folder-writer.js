@@ -8,6 +8,9 @@ const { CREDS } = require('./folder.js')
 const { textOf } = require('./json.js')
 const { nameOf } = require('./names.js')
 
+/** Bytes of a file's name, on every file system that is named in durability.md. */
+const LONGEST_NAME = 255
+
 /** Files that are written at once. */
 const IN_FLIGHT = 16
 
@@ -89,7 +92,8 @@ class FolderWriter {
     const other = this.#taken.get(file)
     const why = other
       ? `has the file name of record ${other.id} of ${other.family}`
-      : file.includes('\u0000') || basename(file) !== file ? 'has characters that no file name may have' : undefined
+      : file.includes('\u0000') || basename(file) !== file ? 'has characters that no file name may have'
+        : Buffer.byteLength(file) > LONGEST_NAME ? 'has a longer file name than a folder can have' : undefined
     if (why) throw new CaskError('ERR_CASK_INVALID_ARGUMENT', `record ${id} of ${family} ${why}: a multi-file store cannot hold it`, { argument: 'account' })
     this.#taken.set(file, { family, id })
     return file

@@ -83,8 +83,8 @@ class KeysImport {
     for (const family of families) {
       /** @type {Map<string, unknown>} */
       let batch = new Map()
-      const listed = await this.source.list(family)
-      for await (const [id, value] of listed) {
+      const listed = await this.#answer(this.source.list(family))
+      for await (const [id, value] of this.#each(listed)) {
         this.#check()
         batch.set(id, value)
         if (batch.size < BATCH) continue
@@ -104,7 +104,7 @@ class KeysImport {
       for (let at = 0; at < all.length; at += BATCH) {
         this.#check()
         const some = all.slice(at, at + BATCH)
-        const values = (await this.source.get(family, some)) ?? {}
+        const values = (await this.#answer(this.source.get(family, some))) ?? {}
         await this.#write(family, new Map(some.map((id) => [id, Object.hasOwn(values, id) ? values[id] : undefined])), total)
       }
     }
@@ -120,9 +120,9 @@ class KeysImport {
       if (ids) ids.add(id)
       else wanted.set(family, new Set([id]))
     }
-    for (const [family, ids] of Object.entries(this.options.ids ?? {})) for await (const id of ids) add(family, id)
+    for (const [family, ids] of Object.entries(this.options.ids ?? {})) for await (const id of this.#each(ids)) add(family, id)
     const recordOf = recordsByName(this.options.families)
-    for await (const name of this.options.names ?? []) {
+    for await (const name of this.#each(this.options.names ?? [])) {
       if (typeof name !== 'string') throw wrongType('names', 'names are strings, such as \'session-123.0\'')
       const record = recordOf(name.endsWith('.json') ? name.slice(0, -'.json'.length) : name)
       if (record) add(record.family, record.id)
@@ -149,6 +149,47 @@ class KeysImport {
     this.#done += batch.size
     this.#check()
     if (batch.size > 0) this.options.onProgress?.({ done: this.#done, ...(total === undefined ? {} : { total }) })
+  }
+
+  /**
+   * Waits for the source, which may never answer; no longer than until the signal.
+   * @template T
+   * @param {T | PromiseLike<T>} asked
+   * @returns {Promise<Awaited<T>>}
+   */
+  async #answer(asked) {
+    const { signal } = this.options
+    if (!signal) return await asked
+    let stop = () => {}
+    try {
+      return await Promise.race([asked, new Promise((_, reject) => {
+        stop = () => reject(signal.reason)
+        signal.addEventListener('abort', stop, { once: true })
+      })])
+    } finally {
+      signal.removeEventListener('abort', stop)
+      this.#check()
+    }
+  }
+
+  /**
+   * The same for each step of whatever can be iterated over.
+   * @param {any} iterable
+   */
+  async *#each(iterable) {
+    const iterator = iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]()
+    let isOver = false
+    try {
+      for (;;) {
+        const { done, value } = await this.#answer(iterator.next())
+        isOver = Boolean(done)
+        if (isOver) return
+        yield value
+      }
+    } finally {
+      // One that hangs in a step ends when that does.
+      if (!isOver) Promise.resolve(iterator.return?.()).catch(() => {})
+    }
   }
 
   #check() {

@@ -54,10 +54,15 @@ function recordsByName(families = []) {
     : longestFirst([...new Set([...KNOWN, ...families])]).map((family) => ({ family, prefix: `${encode(family)}-` }))
   return (name) => {
     const found = prefixes.find(({ prefix }) => name.startsWith(prefix))
-    if (found) return { family: found.family, id: (DECODERS[found.family] ?? decodeAddress)(name.slice(found.prefix.length)) }
+    if (found) return { family: found.family, id: decoderOf(found.family)(name.slice(found.prefix.length)) }
     const end = name.indexOf('-')
     return end > 0 ? { family: name.slice(0, end), id: name.slice(end + 1) } : undefined
   }
+}
+
+/** @param {string} family */
+function decoderOf(family) {
+  return (Object.hasOwn(DECODERS, family) ? DECODERS[family] : undefined) ?? decodeAddress
 }
 
 module.exports = { KNOWN, nameOf, recordsByName }

@@ -17,6 +17,7 @@ pub type Image = BTreeMap<String, Vec<u8>>;
 pub type FileId = usize;
 
 pub const EIO: i32 = 5;
+pub const EMFILE: i32 = 24;
 pub const ENOSPC: i32 = 28;
 /// How long a test waits for something that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);

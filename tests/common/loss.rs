@@ -228,6 +228,10 @@ fn rename(folders: &mut BTreeMap<String, String>, event: &Event) {
 /// Brings changes of the names that fit to disk.
 fn sync_names(namings: &mut Vec<(Naming, bool)>, safe: &mut BTreeMap<String, FileId>, fits: impl Fn(&str) -> bool) {
     let is_synced = |(naming, forgotten): &(Naming, bool)| !forgotten && fits(naming.name());
+    // A block of names is written as it is by then: no older change of a name comes to lie over a newer one.
+    let renewed: Vec<String> =
+        namings.iter().filter(|naming| is_synced(naming)).map(|(naming, _)| naming.name().to_string()).collect();
+    namings.retain(|(naming, forgotten)| !(*forgotten && renewed.iter().any(|name| name == naming.name())));
     namings.iter().filter(|naming| is_synced(naming)).for_each(|(naming, _)| naming.apply(safe));
     namings.retain(|naming| !is_synced(naming));
 }

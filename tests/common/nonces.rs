@@ -1,6 +1,6 @@
 //! The nonces that a sealed cask was written with.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use baileys_cask::codec::cipher::NONCE_BYTES;
@@ -18,9 +18,12 @@ enum Under {
     UserKey,
 }
 
-/// Nonces that were used under the keys of one cask. None may come twice.
+/// Nonces that were used under the keys of one cask, and a key slot with each of its. None may come twice, but with the very same slot: one
+/// that is all there is of a cask is written again, so that its name is on disk.
 #[derive(Debug, Default)]
-pub struct Nonces(Mutex<HashSet<(Under, [u8; NONCE_BYTES])>>);
+pub struct Nonces(Mutex<HashMap<Nonce, Option<Vec<u8>>>>);
+
+type Nonce = (Under, [u8; NONCE_BYTES]);
 
 impl Nonces {
     pub fn count(&self) -> usize {
@@ -38,7 +41,10 @@ impl Nonces {
                     for (under, at) in places(name, *offset, bytes) {
                         let nonce = *bytes[at..].first_chunk().unwrap();
                         assert_ne!(nonce, [0; NONCE_BYTES], "{context}: {name} was not sealed");
-                        assert!(self.0.lock().unwrap().insert((under, nonce)), "{context}: a nonce of {name} was used before");
+                        let slot = (under == Under::UserKey).then(|| bytes.to_vec());
+                        let before = self.0.lock().unwrap().insert((under, nonce), slot.clone());
+                        let is_same = slot.is_some() && before.as_ref() == Some(&slot);
+                        assert!(before.is_none() || is_same, "{context}: a nonce of {name} was used before");
                     }
                 }
                 _ => {}

@@ -9,7 +9,7 @@ use baileys_cask::backend::file::{Durability, FileOptions};
 
 use crate::common::disk::{Disk, EIO, ENOSPC, Event, Fault, Image, Kind};
 use crate::common::drive::{self, flush, get, open, options, records, set, start, vanish};
-use crate::common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, new_batch, old_state, once, poisoned, with_new};
+use crate::common::faulty::{Empty, LEVELS, OTHER_BOOT, after_reboot, is_sync, new_batch, old_state, once, poisoned, with_new};
 use crate::common::loss::{Chance, Loss, after_kill, after_power_loss};
 use crate::common::model::{Change, Changes, Records, creds, put, session};
 use crate::common::workload::{Run, Step};
@@ -594,5 +594,28 @@ fn a_failed_sync_is_remembered_where_no_file_can_be_made_for_it() {
         let left = after_power_loss(&Image::new(), &disk.events(), Loss::All);
         let again = open(&Disk::new(&left), &after_reboot(Durability::Process)).unwrap();
         assert_eq!(get(&*again, "a", &session("k")).unwrap().as_deref(), Some(&b"new"[..]), "{name}: what was flushed is gone");
+    }
+}
+
+#[test]
+fn nothing_that_is_queued_is_written_after_a_sync_that_failed_for_what_was_before_it() {
+    let disk = Disk::default();
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    set(&*backend, "a", &[put("k1", "v")]).unwrap();
+    // What is torn here is cut off by the next header.
+    disk.fail(once(Fault::TornWrite(20, EIO), |call| call.kind == Kind::Write));
+    set(&*backend, "a", &[put("k2", "v")]).unwrap_err();
+    disk.heal();
+    disk.close_gate();
+    let (sender, flushed) = std::sync::mpsc::channel();
+    backend.flush(Box::new(move |outcome| drop(sender.send(outcome))));
+    disk.wait_at_gate();
+    let big = |id: &str| Changes::new("a", [put(id, vec![7; 2 << 20])]);
+    let waiting = [start(&*backend, &big("k3")), start(&*backend, &big("k4"))];
+    disk.fail(once(Fault::Errno(EIO), is_sync));
+    disk.open_gate();
+    flushed.recv().unwrap().unwrap();
+    for waits in waiting {
+        assert_eq!(waits.wait().unwrap_err().kind(), ErrorKind::Poisoned);
     }
 }

@@ -3,7 +3,7 @@
 use baileys_cask::ErrorKind;
 use baileys_cask::backend::file::Durability;
 
-use crate::common::disk::{Disk, EIO, Fault, Image, Kind};
+use crate::common::disk::{Disk, EIO, EMFILE, Fault, Image, Kind};
 use crate::common::drive::{self, flush, open, options, records, set, vanish};
 use crate::common::faulty::{EMPTIES, LEVELS, after_reboot, is_sync, new_batch, old_state, once, poisoned};
 use crate::common::loss::{Loss, after_power_loss};
@@ -96,4 +96,67 @@ fn a_crash_while_the_frames_are_written_again_loses_none_of_them() {
             }
         }
     }
+}
+
+#[test]
+fn a_marker_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let disk = Disk::default();
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    set(&*backend, "a", &[put("k1", "on disk")]).unwrap();
+    flush(&*backend).unwrap();
+    set(&*backend, "a", &[put("k2", "in the cache only")]).unwrap();
+    disk.fail(once(Fault::Errno(EIO), is_sync));
+    assert_eq!(flush(&*backend).unwrap_err().kind(), ErrorKind::Poisoned);
+    vanish(backend);
+    // The process is at its limit of descriptors for a moment.
+    disk.fail(once(Fault::Errno(EMFILE), |call| call.kind == Kind::Open && call.name == "poisoned"));
+    let backend = match open(&disk, &options(Durability::Process)) {
+        Ok(backend) => backend,
+        Err(error) => return assert_eq!(error.kind(), ErrorKind::Io),
+    };
+    let promised = records(&*backend).unwrap();
+    flush(&*backend).unwrap();
+    vanish(backend);
+    let image = after_power_loss(&Image::new(), &disk.events(), Loss::All);
+    let backend = open(&Disk::new(&image), &after_reboot(Durability::Process)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(records(&*backend).unwrap(), promised);
+}
+
+#[test]
+fn a_process_without_a_free_descriptor_has_not_failed_to_sync_what_a_killed_one_has_left() {
+    for level in LEVELS {
+        let disk = Disk::default();
+        let backend = open(&disk, &options(Durability::Process)).unwrap();
+        set(&*backend, "a", &[put("k1", "v")]).unwrap();
+        vanish(backend);
+        let backend = open(&disk, &options(level)).unwrap();
+        disk.fail(once(Fault::Errno(EMFILE), |call| call.kind == Kind::Open && call.name.ends_with(".seg")));
+        let outcome = if level == Durability::Process { flush(&*backend) } else { set(&*backend, "a", &[put("k2", "v")]) };
+        println!("{level:?}: {outcome:?}, marker {}", disk.image().contains_key("poisoned"));
+        disk.heal();
+        set(&*backend, "a", &[put("k3", "v")]).unwrap_or_else(|error| panic!("{level:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_compaction_that_finds_no_free_descriptor_has_not_failed_to_sync() {
+    let disk = Disk::default();
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    for n in 0..12_u8 {
+        set(&*backend, "a", &[put("k1", vec![n; 300])]).unwrap();
+    }
+    set(&*backend, "b", &[put("k2", vec![1; 900])]).unwrap();
+    vanish(backend);
+    let backend = open(&disk, &options(Durability::Process)).unwrap();
+    // The first ones are those that are copied.
+    let from = disk.calls().len();
+    let mut synced = false;
+    disk.fail(move |call| {
+        synced |= call.kind == Kind::SyncFolder;
+        (call.number >= from && synced && call.kind == Kind::Open && call.name.ends_with(".seg")).then_some(Fault::Errno(EMFILE))
+    });
+    let outcome = backend.compact_once();
+    println!("{outcome:?}, marker {}", disk.image().contains_key("poisoned"));
+    disk.heal();
+    set(&*backend, "a", &[put("k3", "v")]).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -76,6 +76,10 @@ impl FileBackend {
         if tail.closed || self.queued.load(Ordering::Acquire) > 0 {
             return None;
         }
+        // A sync may have failed since the first look.
+        if let Err(error) = self.check_writable() {
+            return Some(Err(error));
+        }
         let outcome = self.commit_here(&mut tail, frame, sealed);
         let rolled = std::mem::take(&mut tail.rolled);
         drop(tail);

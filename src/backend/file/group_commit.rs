@@ -117,6 +117,11 @@ impl FileBackend {
         let mut placed = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
+            // A sync that failed for one of them concerns all that follow.
+            if let Err(error) = self.check_writable() {
+                placed.resize_with(batches.len(), || Err(error.clone()));
+                break;
+            }
             let mut run = Vec::with_capacity(first.frame.len());
             if let Err(error) = self.log.prepare(&first.frame, &mut run) {
                 placed.push(Err(error));

@@ -31,12 +31,20 @@ pub(super) fn load(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<Option
     if let Some(bytes) = read_if_there(fs, &path)? {
         return Manifest::decode(&bytes, &path, cipher).map(Some);
     }
-    let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
     // The manifest is there before the first segment, so segments without one have lost it.
-    if names.iter().any(|name| id_of_file_name(name).is_some()) {
+    if has_segments(fs, folder)? {
         return Err(Error::corrupt(&path, 0, "the folder has segments and no manifest"));
     }
     Ok(None)
+}
+
+/// Whether a folder has a segment.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn has_segments(fs: &dyn Fs, folder: &Path) -> Result<bool> {
+    let names = fs.list(folder).map_err(|cause| Error::io("readdir", folder, &cause))?;
+    Ok(names.iter().any(|name| id_of_file_name(name).is_some()))
 }
 
 /// The manifest of the folder; a new one, safely on disk, where the folder holds no cask yet.
@@ -45,6 +53,10 @@ pub(super) fn load(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<Option
 /// Those of [`load`].
 pub(super) fn load_or_create(fs: &dyn Fs, folder: &Path, sealing: &Sealing) -> Result<Manifest> {
     if let Some(manifest) = load(fs, folder, &sealing.cipher)? {
+        // Its name may not be on disk, if whoever made it did not live to sync it. Before there is a segment, it has to be.
+        if manifest.generation == 1 && !has_segments(fs, folder)? {
+            store(fs, folder, &manifest, &sealing.cipher)?;
+        }
         return Ok(manifest);
     }
     let cask_id = sealing.cask_id.map_or_else(random, Ok)?;
@@ -99,7 +111,14 @@ pub fn leave_poison_marker(fs: &dyn Fs, folder: &Path) {
 }
 
 /// Whether a sync failed the last time the log was open.
-#[must_use]
-pub fn has_poison_marker(fs: &dyn Fs, folder: &Path) -> bool {
-    fs.open(&folder.join(POISON_MARKER)).is_ok()
+///
+/// # Errors
+/// `Io`: a marker that cannot be looked at must not pass for none.
+pub fn has_poison_marker(fs: &dyn Fs, folder: &Path) -> Result<bool> {
+    let marker = folder.join(POISON_MARKER);
+    match fs.open(&marker) {
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(Error::io("open", &marker, &cause)),
+    }
 }

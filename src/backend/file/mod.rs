@@ -83,7 +83,7 @@ pub enum Durability {
 }
 
 /// How a file backend is opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileOptions {
     /// What an acknowledged batch survives.
     pub durability: Durability,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::fs::{Fs, read_if_there};
-use super::manifest_file::{self, MANIFEST};
+use super::manifest_file::{self, MANIFEST, has_segments};
 use super::replace::replace;
 use super::segments::id_of_file_name;
 use crate::codec::cipher::{Cipher, Key, SealKeys, fill_random, random};
@@ -76,7 +76,15 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     {
         return create(fs, folder, secret);
     }
-    unlock(fs, folder, secret)
+    let sealing = unlock(fs, folder, secret)?;
+    // The name of a slot that is all there is may not be on disk, if whoever made it did not live to sync it.
+    if let Some(slot) = read_if_there(fs, &folder.join(KEY))?
+        && read_if_there(fs, &folder.join(MANIFEST))?.is_none()
+        && !has_segments(fs, folder)?
+    {
+        replace(fs, folder, KEY, KEY_TEMP, &slot)?;
+    }
+    Ok(sealing)
 }
 
 /// Removes what a key change that was interrupted has left; it opens with one of the two keys, and so does the slot.

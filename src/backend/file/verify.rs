@@ -77,7 +77,7 @@ pub fn verify(folder: &Path, fs: &Arc<dyn Fs>, boot_id: [u8; 16], options: &Veri
         Verdict::Whole(report) => report,
         Verdict::Damaged(error) => describe(&cask.survey_of_damaged(&error)?),
     };
-    report.has_failed_sync = has_poison_marker(&**fs, folder);
+    report.has_failed_sync = has_poison_marker(&**fs, folder)?;
     Ok(report)
 }
 

@@ -130,7 +130,8 @@ impl Copier<'_> {
         // A copy that fails to be synced is thrown away: nothing counts on it.
         draft.file.sync_data().map_err(|cause| Error::io("fsync", &draft.path, &cause))?;
         log.fs.rename(&draft.path, &place).map_err(|cause| Error::io("rename", &place, &cause))?;
-        log.segments.insert(draft.id, draft.header.salt, None);
+        // Held until the index has followed, which needs no free descriptor then.
+        log.segments.insert(draft.id, draft.header.salt, Some(Arc::clone(&draft.file)));
         self.copies.push(ManifestEntry {
             id: u64::from(draft.id),
             salt: draft.header.salt,

@@ -184,6 +184,7 @@ impl FileBackend {
             // Where it cannot, what is in the index stays there, and so do its segments, until the cask is opened again. Another
             // compaction would take what the index does not have in a copy for garbage, so there is none.
             self.follow(copy, &from).inspect_err(|error| self.damage.note(error)).map_err(Failed::after_swap)?;
+            self.log.segments.unpin(copy.id as u32);
         }
         self.remove_segments(run.iter().map(|entry| entry.id));
         Ok(())

@@ -48,6 +48,12 @@ impl Replay<'_> {
             // Of what is not there nothing was decided, and the next batch has its number.
             entry.decided_seq = entry.decided_seq.min(self.last_seq);
         }
+        // Whoever syncs them needs no free descriptor for it then.
+        for entry in self.lived.iter().filter(|entry| tail.unsynced.contains(&(entry.id as u32))) {
+            if let Some(segment) = found.get(&entry.id) {
+                self.log.segments.insert(entry.id as u32, entry.salt, Some(self.open(segment)?));
+            }
+        }
         // What a killed process left behind is synced in due time, and then the manifest says so.
         tail.names_dirty = !tail.unsynced.is_empty();
         tail.dirty = tail.names_dirty;

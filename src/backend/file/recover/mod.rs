@@ -71,7 +71,7 @@ pub(super) fn read<'a>(
     uses_hints: bool,
     cancel: Cancel<'_>,
 ) -> Result<(Replay<'a>, Folder)> {
-    let poisoned = has_poison_marker(&*log.fs, &log.folder);
+    let poisoned = has_poison_marker(&*log.fs, &log.folder)?;
     let folder = Folder::look_into(log)?;
     let hints = if uses_hints { folder.hinted() } else { HashSet::new() };
     let mut state = Replay::new(log, index, manifest, poisoned, hints);

@@ -111,7 +111,7 @@ impl Survey {
             }
             Err(_) => plan::before(&files, &line),
         };
-        let is_poisoned = has_poison_marker(fs, folder);
+        let is_poisoned = has_poison_marker(fs, folder)?;
         let mut reader =
             Reader { fs, folder, cancel, files: &files, boot_id, is_poisoned, survey, synced, next_seq: 1, has_ended: false };
         reader.claim_synced(&older, &line)?;

@@ -1,6 +1,7 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { BufferJSON, initAuthCreds, proto, useMultiFileAuthState } from 'baileys'
@@ -209,8 +210,23 @@ describe('one state', () => {
     assert.notDeepEqual(second.state.creds.noiseKey, first.state.creds.noiseKey)
     assert.deepEqual(await recordsOf(second.state.keys, 'session'), [])
     assert.equal(await useCaskAuthState(path), second)
+    // It has given its handle to the second one.
     await first.close()
     await second.saveCreds()
+    await second.close()
+    const alone = await startChild(t)
+    assert.equal(await alone.run(async ({ openCask }, path) => (await openCask({ path })).close().then(() => 'opened'), path), 'opened')
+  })
+
+  test('a state whose cask was closed is not kept', async t => {
+    const path = newPath(t)
+    const { shared: { states } } = createRequire(import.meta.url)('../js/context.js')
+    const before = states.size
+    for (let round = 0; round < 3; round++) {
+      const { cask } = await useCaskAuthState(path)
+      await cask.close()
+    }
+    assert.equal(states.size, before)
   })
 
   test('logout by removing the folder: the next call makes a new identity', async t => {

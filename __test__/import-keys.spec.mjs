@@ -4,6 +4,7 @@ import { initAuthCreds, proto, useMultiFileAuthState } from 'baileys'
 import { importKeys, useCaskAuthState } from 'baileys-cask'
 import { authFolder, kept, linkedCreds, ONE_OF_EACH } from './helpers/auth-folders.mjs'
 import { contents, open, recordsOf } from './helpers/casks.mjs'
+import { isPending, within } from './helpers/gate.mjs'
 import { runScript } from './helpers/script.mjs'
 import { keysInMemory } from './loopback/accounts.mjs'
 
@@ -138,6 +139,24 @@ describe('what is not there', () => {
     const { account } = await whole(t)
     await assert.rejects(importKeys(account.keys, cask.account(), { creds, signal: controller.signal, onProgress: () => controller.abort('why') }), { code: 'ERR_CASK_ABORTED', cause: 'why' })
     assert.equal(await cask.account().loadCreds(), undefined)
+  })
+
+  test('a signal ends it while the source does not answer, wherever it stands', async t => {
+    const hung = () => new Promise(() => {})
+    const sources = [
+      [{ list: hung }, {}], [{ list: () => ({ [Symbol.asyncIterator]: () => ({ next: hung }) }) }, {}], [{ get: hung }, { ids: { session: ['a'] } }],
+      [{ get: hung }, { names: { [Symbol.asyncIterator]: () => ({ next: hung, return: hung }) } }],
+    ]
+    for (const [source, options] of sources) {
+      const cask = await open(t)
+      const controller = new AbortController()
+      const importing = importKeys(source, cask.account(), { creds: linkedCreds(), signal: controller.signal, ...options })
+      assert.ok(await isPending(importing))
+      controller.abort('why')
+      await within(10_000, 'the import', assert.rejects(importing, { code: 'ERR_CASK_ABORTED', cause: 'why' }))
+      assert.deepEqual(cask.locks(), [])
+      await within(10_000, 'the close', cask.close())
+    }
   })
 
   test('a dry run reads everything and writes nothing', async t => {

@@ -23,6 +23,11 @@ const { checkFolder } = require('./migrate/checks.js')
  */
 
 /**
+ * The state that gives a cask's handle back: the newest, which has taken it over from those whose account was dropped.
+ */
+const OWNER = Symbol.for('baileys-cask.owner')
+
+/**
  * Takes the place of Baileys' `useMultiFileAuthState`. The same path and account give the same state until it is closed:
  * bots call this again on every reconnect.
  * @param {string | Cask} target
@@ -108,7 +113,7 @@ function accountOf(cask, name) {
 }
 
 /**
- * @param {Cask} cask
+ * @param {Cask & { [OWNER]?: object }} cask
  * @param {string} name
  * @param {Source} source
  * @param {boolean} owned
@@ -123,7 +128,10 @@ async function make(cask, name, source, owned, forget) {
   const creds = present ?? (await importedCreds(account, source.importFrom)) ?? (await firstCreds(cask, account, source.baileys))
   const state = { creds, keys: account.keys }
   // Whoever closes the cask by itself has no use for its states either.
-  if (owned) whenClosed(cask, forget)
+  if (owned) {
+    whenClosed(cask, forget)
+    cask[OWNER] = state
+  }
   return {
     state,
     saveCreds: () => account.saveCreds(state.creds),
@@ -131,7 +139,7 @@ async function make(cask, name, source, owned, forget) {
     account,
     close: async () => {
       forget()
-      if (owned) await cask.close()
+      if (owned && cask[OWNER] === state) await cask.close()
     }
   }
 }

@@ -21,6 +21,8 @@ const LONGEST_IN_LIMITS = 10
 let first
 /** @type {NodeJS.Timeout | undefined} */
 let timer
+/** What has made it. */
+let armedBy = setTimeout
 let interval = Infinity
 /** When the timer is to go off, on the clock of `performance.now()`. */
 let dueAt = 0
@@ -39,11 +41,12 @@ function lookEvery({ transactionTimeoutMs, stallWarnMs }) {
  * @param {number} every
  */
 function arm(every) {
-  // One that is long overdue may have been a test's, which has put the clock back.
-  if (timer !== undefined && every >= interval && performance.now() <= dueAt + interval) return
+  // One that somebody else's function has made, a test's for example, may never go off.
+  if (timer !== undefined && every >= interval && armedBy === setTimeout) return
   clearTimeout(timer)
   interval = every
   dueAt = performance.now() + every
+  armedBy = setTimeout
   timer = setTimeout(look, every)
   // In browsers and what is like them it is a number.
   timer.unref?.()

@@ -141,7 +141,8 @@ function count(transaction, now, late) {
   if (transaction.since === 0) {
     const heldMs = transaction.doomedBy ? 0 : binding.heldMs(port, transaction.handle)
     if (heldMs < 0) return false
-    transaction.since = transaction.heldSince = transaction.idleSince = transaction.lookedAt = now - heldMs
+    // By the clock as it is after the answer: however long this thread has stood still meanwhile was not held.
+    transaction.since = transaction.heldSince = transaction.idleSince = transaction.lookedAt = Math.min(performance.now() - heldMs, now)
     if (transaction.countedBy) transaction.countedBy.innerHolders++
   }
   if (transaction.waiting > 0) {

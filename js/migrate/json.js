@@ -52,8 +52,8 @@ function bytesIn(value) {
   if (Array.isArray(value)) return undefined
   if (value.type === 'Buffer') {
     if (typeof value.data === 'string') return Buffer.from(value.data, 'base64')
-    // Modulo 256, as the store takes them; holes are for it to refuse.
-    if (Array.isArray(value.data) && !value.data.includes(undefined) && value.data.every(Number.isInteger)) return Buffer.from(value.data)
+    // Whole and modulo 256, as the store takes them; holes are for it to refuse.
+    if (Array.isArray(value.data) && !value.data.includes(undefined) && value.data.every(Number.isFinite)) return Buffer.from(value.data)
     return undefined
   }
   // Baileys takes more for bytes, such as `{ 15550100001: 3 }`, which was none.

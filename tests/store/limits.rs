@@ -86,6 +86,18 @@ fn sequence_numbers_end_with_an_error() {
     }
 }
 
+// A failed sync makes it go on behind what is known to be on disk, which is at least what the manifest names.
+#[test]
+fn a_manifest_that_claims_less_than_it_names_is_no_dead_end() {
+    for level in LEVELS {
+        for synced in [0, 3] {
+            let (mut image, all) = forged(level, |manifest| manifest.synced = synced);
+            image.insert("poisoned".into(), Vec::new());
+            assert!(goes_on(&image, &all, level, "what is on disk"), "{level:?}, {synced}");
+        }
+    }
+}
+
 #[test]
 fn segment_numbers_end_with_an_error() {
     for level in LEVELS {

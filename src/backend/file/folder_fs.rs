@@ -89,7 +89,8 @@ mod held {
             Ok(names)
         }
 
-        /// As [`OsFs`] does it.
+        /// A file that loses its last name in a rename gives its room back inside of it, under the folder's lock, in which a call that starts
+        /// a segment would wait: for 100 ms and more where the disk is told of free blocks (`discard`). Held open, it gives it back later.
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             let (Some(from_name), Some(to_name)) = (self.name_of(from), self.name_of(to)) else { return OsFs.rename(from, to) };
             #[cfg(target_os = "linux")]

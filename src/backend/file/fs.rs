@@ -6,9 +6,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(target_os = "linux")]
-use rustix::fs::{Mode, OFlags};
-
 use crate::error::Error;
 
 /// Bytes that are in memory while a file is copied piece by piece.
@@ -305,11 +302,7 @@ impl Fs for OsFs {
         fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    /// A file that loses its last name in a rename gives its room back inside of it, under the folder's lock, in which a call that starts
-    /// a segment would wait: for 100 ms and more where the disk is told of free blocks (`discard`). Held open, it gives it back later.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        let _replaced = rustix::fs::open(to, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         fs::rename(from, to)
     }
 

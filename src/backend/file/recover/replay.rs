@@ -64,7 +64,8 @@ impl<'a> Replay<'a> {
             index,
             poisoned,
             last_seq: 0,
-            synced: manifest.synced,
+            // All that the manifest names is on disk, whatever else it says.
+            synced: manifest.through.map_or(0, |link| link.last_seq).max(manifest.synced),
             manifest,
             epoch: manifest.epoch,
             lived: Vec::new(),

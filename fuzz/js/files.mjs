@@ -1,0 +1,3 @@
+import { fuzzTarget } from './target.mjs'
+
+export const fuzz = fuzzTarget('files')

@@ -34,17 +34,16 @@ function parseValue(bytes) {
  */
 function revive(value, depth) {
   if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return value
-  const bytes = bytesIn(value)
-  if (bytes) return bytes
   for (const key of Object.keys(value)) {
     const item = value[key]
     if (typeof item === 'object' && item !== null) value[key] = revive(item, depth + 1)
   }
-  return value
+  return bytesIn(value) ?? value
 }
 
 /**
- * The bytes that an object from JSON stands for: as BufferJSON writes them, as a Buffer does by itself, or as a Uint8Array does.
+ * The bytes that an object from JSON stands for: as BufferJSON writes them, as a Buffer does by itself, or as a Uint8Array does. What
+ * stands for bytes inside of it has become some before.
  * @param {any} value
  * @returns {Buffer | undefined}
  */
@@ -52,6 +51,7 @@ function bytesIn(value) {
   if (Array.isArray(value)) return undefined
   if (value.type === 'Buffer') {
     if (typeof value.data === 'string') return Buffer.from(value.data, 'base64')
+    if (types.isUint8Array(value.data)) return Buffer.from(value.data)
     // Whole and modulo 256, as the store takes them; holes are for it to refuse.
     if (Array.isArray(value.data) && !value.data.includes(undefined) && value.data.every(Number.isFinite)) return Buffer.from(value.data)
     return undefined
@@ -106,12 +106,10 @@ function converted(value, depth) {
   }
   const prototype = Object.getPrototypeOf(value)
   if (Object.prototype.toString.call(value) !== '[object Object]' && prototype !== null) return value
-  const bytes = bytesIn(value)
-  if (bytes) return bytes
   /** @type {Record<string, unknown>} */
   const copy = {}
   for (const key of Object.keys(value)) if (value[key] !== undefined) setOwn(copy, key, converted(value[key], depth + 1))
-  return copy
+  return bytesIn(copy) ?? copy
 }
 
 /**

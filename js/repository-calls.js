@@ -27,7 +27,7 @@ const SESSION = {
       after(claim('session', id), () => (preKey === undefined ? then() : after(claim('pre-key', String(preKey)), then)))
     const pn = names.phoneNumber(address)
     if (pn === undefined) return claimed(address, work)
-    return names.lookUp(pn).then((lid) => claimed(lid ? names.address(lid) : address, () => names.knowing(pn, lid, work)))
+    return names.lidOf(pn).then((lid) => claimed(lid ? names.address(lid) : address, () => names.knowing(pn, lid, work)))
   }
 }
 
@@ -65,10 +65,12 @@ const WITHOUT_KEYS = ['jidToSignalProtocolAddress', 'close']
  * @param {any} repository
  * @param {any} keys those that it works with
  * @param {<T>(call: () => T, prepare?: Prepare) => T} enter
- * @param {boolean} isBare whether it opens no transactions at all, as that of Baileys 6.7
+ * @param {object} about
+ * @param {boolean} about.isBare whether it opens no transactions at all, as that of Baileys 6.7
+ * @param {import('./socket-end.js').SocketEnd} about.ended
  */
-function wrapRepository(repository, keys, enter, isBare) {
-  const names = new Names(repository)
+function wrapRepository(repository, keys, enter, { isBare, ended }) {
+  const names = new Names(repository, ended)
   for (const name of new Set([...Object.keys(repository), ...Object.keys(RATCHETS)])) {
     const method = repository[name]
     if (typeof method !== 'function' || WITHOUT_KEYS.includes(name)) continue
@@ -94,9 +96,13 @@ class Names {
   /** @type {(pn: string) => Promise<string | null>} */
   lookUp = async () => null
 
-  /** @param {any} repository */
-  constructor(repository) {
+  /**
+   * @param {any} repository
+   * @param {import('./socket-end.js').SocketEnd} ended
+   */
+  constructor(repository, ended) {
     this.repository = repository
+    this.ended = ended
     const { lidMapping } = repository
     this.hasLids = typeof lidMapping?.getLIDForPN === 'function'
     if (!this.hasLids) return
@@ -121,6 +127,14 @@ class Names {
     const [, user, domain, device] = (this.hasLids && ADDRESS.exec(address)) || []
     if (user === undefined || LID_DOMAINS.includes(domain ?? '')) return undefined
     return `${user}${device === '0' ? '' : `:${device}`}@${domain === HOSTED_DOMAIN ? 'hosted' : 's.whatsapp.net'}`
+  }
+
+  /**
+   * The LID of a phone number. Whoever asks has a label, which the next socket of the account needs when this one has ended.
+   * @param {string} pn
+   */
+  lidOf(pn) {
+    return this.ended.before(() => this.lookUp(pn))
   }
 
   /**

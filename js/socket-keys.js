@@ -7,6 +7,7 @@ const { transact } = require('./transaction.js')
 const { ALL_READS, LAST_RESORT, checkWork, planFor, planWith, readsOf } = require('./transaction-options.js')
 const { makeRepositoryKeys } = require('./repository-keys.js')
 const { wrapRepository } = require('./repository-calls.js')
+const { SocketEnd } = require('./socket-end.js')
 
 /** @typedef {import('./account.js').AccountState} AccountState */
 /** @typedef {import('./transaction-options.js').Plan} Plan */
@@ -51,12 +52,11 @@ function brand(keys, account) {
 function makeSocketKeys(account) {
   const { keys, enter } = makeRepositoryKeys(account, (work, makePlan, settings, called) => begin(account, work, makePlan, settings, 'repository', called))
   // What still waits for its server when the socket has ended waits in vain, with locks that the next socket of the account needs.
-  const ended = new AbortController()
-  const end = () => ended.abort(new Error('the socket has ended'))
+  const ended = new SocketEnd()
   return {
-    socket: makeOwnKeys(account, ended.signal),
+    socket: makeOwnKeys(account, ended),
     repository: keys,
-    wrapRepository: (made, isBare) => wrapRepository(endsWith(made, end), keys, enter, isBare),
+    wrapRepository: (made, isBare) => wrapRepository(endsWith(made, () => ended.tell()), keys, enter, { isBare, ended }),
     logger: account.cask.logger
   }
 }
@@ -79,10 +79,10 @@ function endsWith(repository, end) {
 
 /**
  * @param {Plan} plan
- * @param {AbortSignal} signal
+ * @param {SocketEnd} ended
  */
-function until(plan, signal) {
-  plan.signal ??= signal
+function until(plan, ended) {
+  plan.signal ??= /** @type {any} */ (ended)
   return plan
 }
 
@@ -114,7 +114,7 @@ function begin(account, work, makePlan, settings, role, called) {
 /**
  * Methods for the keys that a socket uses itself: what is called inside a transaction takes part in it.
  * @param {AccountState} account
- * @param {AbortSignal} ended aborted when the socket has ended
+ * @param {SocketEnd} ended
  */
 function makeOwnKeys(account, ended) {
   const { cask, key, records } = account

@@ -52,6 +52,18 @@ for (const [place, inPlace] of Object.entries(PLACES)) describe(`by ${place}`, (
     [undefined, null, 1, 'work', {}, [], true, Symbol('x'), Promise.resolve(), { call() {} }].flatMap(bad => [store => store.transaction(bad), store => store.transaction(bad, 'l'), store => store.transactWith(RECORDS, bad)]),
     mistake(TypeError, 'work', /work is a function/)))
 
+  test('what a getter of an argument throws comes as it is, and as a rejection, whatever it is', async t => {
+    for (const thrown of [undefined, null, { get code() { throw new Error('code') } }, { code: Object.create(null) }, { code: { toString() { throw new Error('text') } } }, Object.freeze({ code: 'ERR_CASK_MINE' })]) {
+      const fail = () => { throw thrown }
+      await refused(t, [
+        store => store.set({ session: Object.defineProperty({}, 'a', { enumerable: true, get: fail }) }),
+        store => store.get('session', Object.defineProperty(['a', 'b'], 1, { get: fail })),
+        (store, work) => store.transaction(work, 'l', Object.defineProperty({}, 'signal', { enumerable: true, get: fail })),
+        (store, work) => store.transactWith(Object.defineProperty({}, 'records', { get: fail }), work),
+      ], error => error === thrown)
+    }
+  })
+
   test('a label that is no string, is empty or holds half of a surrogate pair is refused', t => refused(t,
     [null, 0, 1, true, '', {}, [], ['l'], Symbol('x'), 1n, () => 'l', new String('l'), ...LONE].map(label => (store, work) => store.transaction(work, label)),
     mistake(TypeError, 'label', /a label is a string/)))

@@ -82,12 +82,25 @@ async function sayOf(work, argument, known) {
  * @param {Function} called the function below the caller
  */
 function atCaller(error, called) {
-  if (!String(error?.code).startsWith('ERR_CASK_')) return error
+  if (!isOurs(error)) return error
   const before = wordsOf(error)
   capture(error, called)
   // Nothing is left where the call is not on the stack any more.
   if (before !== undefined && !wordsOf(error)?.includes('\n    at ')) error.stack = before
   return error
+}
+
+/**
+ * Whether an error is one of this package. What a caller's code has thrown may be anything, also what throws when it is looked at.
+ * @param {any} error
+ */
+function isOurs(error) {
+  try {
+    const code = error?.code
+    return typeof code === 'string' && code.startsWith('ERR_CASK_')
+  } catch {
+    return false
+  }
 }
 
 module.exports = { CaskError, fromCore, wrongType, outOfRange, closedError, sayOf, atCaller }

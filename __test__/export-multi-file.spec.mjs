@@ -8,7 +8,8 @@ import { exportMultiFile, importMultiFile, openCask } from 'baileys-cask'
 import { authFolder, kept, linkedCreds, ONE_OF_EACH, textsIn } from './helpers/auth-folders.mjs'
 import { contents, open, recordsOf } from './helpers/casks.mjs'
 import { imageOf, newPath, tempFolder } from './helpers/folders.mjs'
-import { isPending } from './helpers/gate.mjs'
+import { isPending, within } from './helpers/gate.mjs'
+import { heldOpen } from './helpers/held-open.mjs'
 import { startChild } from './helpers/remote.mjs'
 
 /** An account with creds and records. */
@@ -244,6 +245,34 @@ describe('interrupted', () => {
     const { folder } = place(t)
     await exportMultiFile(account, folder)
     assert.equal(Object.keys(textsIn(folder)).length, 78)
+  })
+
+  test('by its signal, while it waits for what somebody else has locked: nothing is left, and nothing is locked', async t => {
+    for (const lock of [tx => tx.get('session', Object.keys(ONE_OF_EACH.session)), tx => tx.setCreds(linkedCreds())]) {
+      const account = await filled(t, ONE_OF_EACH)
+      const { folder, names } = place(t)
+      const busy = await heldOpen(t, work => account.keys.transaction(async tx => { await work(tx); throw new Error('undone') }), lock)
+      const controller = new AbortController()
+      const exporting = exportMultiFile(account, folder, { signal: controller.signal })
+      assert.ok(await isPending(exporting))
+      controller.abort('why')
+      await within(10_000, 'the export', assert.rejects(exporting, { code: 'ERR_CASK_ABORTED', cause: 'why' }))
+      assert.deepEqual(names(), [])
+      await within(10_000, 'a write meanwhile', account.keys.set({ 'pre-key': { 7: null } }))
+      busy.leave()
+      await assert.rejects(busy.ended, /undone/)
+    }
+  })
+
+  test('what onProgress throws comes as it is, whatever it is', async t => {
+    const account = await filled(t, ONE_OF_EACH)
+    const broken = Object.assign(new Error('EPIPE'), { code: 'EPIPE', syscall: 'write', errno: -32 })
+    for (const mine of [undefined, null, 1, broken]) {
+      const { folder, names } = place(t)
+      const got = await exportMultiFile(account, folder, { onProgress: () => { throw mine } }).then(() => 'no error', error => error)
+      assert.equal(got, mine)
+      assert.deepEqual(names(), [])
+    }
   })
 
   test('while large files are under way: nothing is left', async t => {

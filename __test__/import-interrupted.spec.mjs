@@ -7,7 +7,7 @@ import { importKeys, importMultiFile, openCask, useCaskAuthState } from 'baileys
 import { authFolder, linkedCreds, ONE_OF_EACH, put } from './helpers/auth-folders.mjs'
 import { contents, open, recordsOf } from './helpers/casks.mjs'
 import { imageOf, newPath } from './helpers/folders.mjs'
-import { within } from './helpers/gate.mjs'
+import { until, within } from './helpers/gate.mjs'
 import { heldOpen } from './helpers/held-open.mjs'
 import { startChild, startWorker } from './helpers/remote.mjs'
 
@@ -73,6 +73,28 @@ describe('a signal', () => {
     busy.leave()
     await busy.ended
     assert.equal((await importMultiFile(folder, account)).present, true)
+  })
+
+  test('ends the wait for what somebody else has locked', async t => {
+    const folder = await authFolder(t, ONE_OF_EACH)
+    const HELD = {
+      record: [tx => tx.get('pre-key', ['7']), 'label'],
+      creds: [tx => tx.setCreds({ a: 1 }), 'label'],
+      label: [undefined, 'baileys-cask: first creds'],
+    }
+    for (const [what, [locks, label]] of Object.entries(HELD)) {
+      const cask = await open(t)
+      const account = cask.account()
+      const busy = await heldOpen(t, work => account.keys.transaction(async tx => { await work(tx); throw new Error('undone') }, label), locks)
+      const controller = new AbortController()
+      const waiting = importMultiFile(folder, account, { signal: controller.signal })
+      await until('it waits', () => cask.locks().some(({ waiters }) => waiters.length > 0))
+      controller.abort('why')
+      await within(10_000, `the end of the wait for a ${what}`, assert.rejects(waiting, { code: 'ERR_CASK_ABORTED', cause: 'why', message: /run it again/ }))
+      busy.leave()
+      await assert.rejects(busy.ended, /undone/)
+      assert.equal((await importMultiFile(folder, account)).complete, true)
+    }
   })
 
   test('what onProgress throws ends it, too', async t => {

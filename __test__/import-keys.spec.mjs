@@ -159,6 +159,23 @@ describe('what is not there', () => {
     }
   })
 
+  test('a signal that was aborted before the source is asked ends it as well', async t => {
+    const hung = () => new Promise(() => {})
+    for (const aborts of ['before', 'while']) {
+      const cask = await open(t)
+      const controller = new AbortController()
+      const list = () => {
+        if (aborts === 'while') controller.abort('why')
+        return hung()
+      }
+      const importing = importKeys({ list }, cask.account(), { creds: linkedCreds(), signal: controller.signal })
+      if (aborts === 'before') controller.abort('why')
+      await within(10_000, 'the import', assert.rejects(importing, { code: 'ERR_CASK_ABORTED', cause: 'why' }))
+      assert.deepEqual(cask.locks(), [])
+      await within(10_000, 'the close', cask.close())
+    }
+  })
+
   test('a dry run reads everything and writes nothing', async t => {
     const { account } = await whole(t)
     const { result, found } = await imported(t, account.keys, { creds, dryRun: true })

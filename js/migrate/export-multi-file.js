@@ -56,7 +56,7 @@ async function exportTo(folder, account, options) {
   try {
     await mkdir(dirname(target), { recursive: true })
     await mkdir(partial, { mode: 0o700 })
-    await runInside(undefined, () => readAll(account, inside, writer))
+    await runInside(undefined, () => readAll(account, inside, writer, signal))
     await syncFolder(partial)
     checkSignal(signal, 'the export')
     await takePlace(partial, target, replace)
@@ -65,7 +65,7 @@ async function exportTo(folder, account, options) {
   } catch (error) {
     await writer.stopped()
     await rm(partial, { recursive: true, force: true })
-    throw failedCall(error, partial)
+    throw writer.isOfCaller(error) ? error : failedCall(error, partial)
   }
 }
 
@@ -108,11 +108,13 @@ async function targetOf(folder, replace) {
  * @param {Account} account
  * @param {Inside} inside
  * @param {FolderWriter} writer
+ * @param {AbortSignal | undefined} signal
  */
-async function readAll(account, inside, writer) {
+async function readAll(account, inside, writer, signal) {
+  let reading = Promise.resolve()
   try {
     // Outside of its context: what onProgress does is none of it.
-    await inside.begin((tx) => runInside(undefined, async () => {
+    await inside.begin((tx) => reading = runInside(undefined, async () => {
       /** @type {Map<string, string[]>} */
       const ids = new Map()
       // Those found are locked while the others are looked for.
@@ -129,9 +131,13 @@ async function readAll(account, inside, writer) {
       await writer.written()
       await writer.writeCreds(creds)
       throw READ_ENOUGH
-    }))
+    }), undefined, signal)
   } catch (error) {
-    if (error !== READ_ENOUGH) throw error
+    if (error === READ_ENOUGH) return
+    // What the signal ends at once goes on up to its next step.
+    await reading.catch(() => {})
+    checkSignal(signal, 'the export')
+    throw error
   }
 }
 

@@ -26,6 +26,8 @@ class FolderWriter {
   #total = 0
   /** @type {{ error: unknown } | undefined} */
   #failure
+  /** @type {{ error: unknown } | undefined} */
+  #thrown
 
   /**
    * @param {string} folder
@@ -56,7 +58,7 @@ class FolderWriter {
     const writing = this.#writeFile(file, textOf(family, value)).then(() => {
       this.counts.set(family, (this.counts.get(family) ?? 0) + 1)
       this.#done++
-      this.onProgress?.({ done: this.#done, total: this.#total })
+      this.#tell()
     }).catch((error) => {
       this.#failure ??= { error }
     }).finally(() => this.#underWay.delete(writing))
@@ -77,6 +79,23 @@ class FolderWriter {
   /** @param {unknown} creds */
   writeCreds(creds) {
     return this.#writeFile(CREDS, textOf('creds', creds))
+  }
+
+  #tell() {
+    try {
+      this.onProgress?.({ done: this.#done, total: this.#total })
+    } catch (error) {
+      this.#thrown ??= { error }
+      throw error
+    }
+  }
+
+  /**
+   * Whether an error is what `onProgress` has thrown: whatever that is, it is the caller's.
+   * @param {unknown} error
+   */
+  isOfCaller(error) {
+    return this.#thrown !== undefined && this.#thrown.error === error
   }
 
   #check() {

@@ -164,7 +164,9 @@ class KeysImport {
     try {
       return await Promise.race([asked, new Promise((_, reject) => {
         stop = () => reject(signal.reason)
-        signal.addEventListener('abort', stop, { once: true })
+        // One that is aborted already tells nobody any more.
+        if (signal.aborted) stop()
+        else signal.addEventListener('abort', stop, { once: true })
       })])
     } finally {
       signal.removeEventListener('abort', stop)

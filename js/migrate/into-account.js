@@ -16,7 +16,6 @@ const { sameIdentity, sameRecord, sameValue } = require('./same-value.js')
 
 /** Label under which imports into one account take turns. */
 const IMPORT = 'baileys-cask: import'
-const INDEPENDENT = Object.freeze({ nested: /** @type {const} */ ('independent') })
 
 /**
  * A record on its way.
@@ -44,12 +43,14 @@ class AccountImport {
    * @param {Inside} inside
    * @param {string} from where it comes from, for messages
    * @param {Transaction | undefined} tx the transaction that holds the label; none where nothing is to be written
+   * @param {AbortSignal | undefined} signal ends its waits for what others have locked
    */
-  constructor(account, inside, from, tx) {
+  constructor(account, inside, from, tx, signal) {
     this.account = account
     this.inside = inside
     this.from = from
     this.tx = tx
+    this.step = Object.freeze({ nested: /** @type {const} */ ('independent'), ...(signal ? { signal } : {}) })
   }
 
   /**
@@ -135,7 +136,7 @@ class AccountImport {
     /** @type {Record<string, unknown>} */
     const records = Object.create(null)
     for (const { id, value } of entries) records[id] = value
-    if (this.tx) await this.tx.transaction((tx) => tx.set({ [family]: records }), undefined, INDEPENDENT)
+    if (this.tx) await this.tx.transaction((tx) => tx.set({ [family]: records }), undefined, this.step)
     else packBatch(new Writer(Buffer.allocUnsafe(1024)), { [family]: records })
   }
 
@@ -195,7 +196,7 @@ class AccountImport {
   /** @param {(tx: Transaction) => Promise<void>} work */
   #commit(work) {
     const tx = /** @type {Transaction} */ (this.tx)
-    return tx.transaction(work, FIRST_CREDS, INDEPENDENT)
+    return tx.transaction(work, FIRST_CREDS, this.step)
   }
 }
 
@@ -223,7 +224,7 @@ function takenError({ name }, unfinished) {
  */
 async function importInto(account, inside, { from, signal, dryRun }, work) {
   checkSignal(signal, 'the import')
-  if (dryRun) return runInside(undefined, () => work(new AccountImport(account, inside, from, undefined)))
+  if (dryRun) return runInside(undefined, () => work(new AccountImport(account, inside, from, undefined, signal)))
   // Until its turn comes; from then on it looks at the signal between its steps, so that nothing of it goes on behind its end.
   const waiting = new AbortController()
   const abort = () => waiting.abort()
@@ -231,10 +232,10 @@ async function importInto(account, inside, { from, signal, dryRun }, work) {
   try {
     return await runInside(undefined, () => inside.begin((tx) => {
       signal?.removeEventListener('abort', abort)
-      return runInside(undefined, () => work(new AccountImport(account, inside, from, tx)))
+      return runInside(undefined, () => work(new AccountImport(account, inside, from, tx, signal)))
     }, IMPORT, waiting.signal))
   } catch (error) {
-    if (waiting.signal.aborted) checkSignal(signal, 'the import')
+    if (waiting.signal.aborted || /** @type {any} */ (error)?.code === 'ERR_CASK_ABORTED') checkSignal(signal, 'the import')
     throw error
   } finally {
     signal?.removeEventListener('abort', abort)

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { BufferJSON, initAuthCreds, proto, useMultiFileAuthState } from 'baileys'
-import { openCask, useCaskAuthState } from 'baileys-cask'
+import { attachCask, openCask, useCaskAuthState } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { newPath, tempFolder } from './helpers/folders.mjs'
 import { startChild, startWorker } from './helpers/remote.mjs'
@@ -167,6 +167,27 @@ describe('one state', () => {
     await close()
     const child = await startChild(t)
     await child.run(async ({ openCask }, path) => (await openCask({ path })).close(), path)
+  })
+
+  test('one that is asked for while the one before is closed can be used, whenever that is', async t => {
+    for (let turns = 0; turns < 40; turns++) {
+      const path = newPath(t)
+      const before = await useCaskAuthState(path)
+      const asking = useCaskAuthState(path)
+      let isThere = false
+      asking.then(() => (isThere = true))
+      for (let left = turns; left > 0 && !isThere; left--) await (left % 2 ? undefined : new Promise(setImmediate))
+      if (isThere) {
+        await before.close()
+        continue
+      }
+      const closing = before.close()
+      const { state, saveCreds, close } = await asking
+      await saveCreds()
+      assert.deepEqual(await state.keys.get('session', ['a']), {})
+      await Promise.all([closing, close()])
+      assert.throws(() => attachCask(path), { code: 'ERR_CASK_CLOSED' }, 'no handle is left')
+    }
   })
 
   test('given a cask, close leaves it open, and each handle has states of its own', async t => {

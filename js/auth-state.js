@@ -45,21 +45,23 @@ async function useCaskAuthState(target, options) {
     if (Object.keys(caskOptions).some((name) => name !== 'baileys')) {
       throw wrongType('options', 'an open cask has its settings; beside it only account, baileys and importFrom are options')
     }
-    return share(target, account, { baileys: checkOptions(caskOptions, ['baileys']).baileys, importFrom }, false)
+    return share(target, account, { baileys: checkOptions(caskOptions, ['baileys']).baileys, importFrom })
   }
   if (typeof target !== 'string' || target === '') throw wrongType('target', 'target is the path of a folder, or an open cask')
   if ('path' in caskOptions || 'name' in caskOptions) throw wrongType('options', 'the target says where the cask is; leave path and name out')
-  return share(await sayOf(openCask({ ...caskOptions, path: target }), 'path', 'target'), account, { baileys: caskOptions.baileys, importFrom }, true)
+  const open = () => sayOf(openCask({ ...caskOptions, path: target }), 'path', 'target')
+  return share(await open(), account, { baileys: caskOptions.baileys, importFrom }, open)
 }
 
 /**
  * @param {Cask} cask
  * @param {string} name
  * @param {Source} source
- * @param {boolean} owned whether closing the state gives this handle back
+ * @param {() => Promise<Cask>} [open] gives another handle like this one, where it belongs to the state: closing that gives it back
  * @returns {Promise<AuthState>}
  */
-async function share(cask, name, source, owned) {
+async function share(cask, name, source, open) {
+  const owned = open !== undefined
   const states = owned ? shared.states : statesOf(cask)
   // Keyed by store, so a folder that was removed and made anew under the same path has a state of its own.
   const key = owned ? `${storeOf(cask)}/${name}` : name
@@ -70,6 +72,8 @@ async function share(cask, name, source, owned) {
       // One handle for all, also where the account was dropped since: whoever closes the state gives everything back.
       await cask.close()
       cask = state.cask
+      // Whoever has that state may have closed it meanwhile.
+      if (!accountOf(cask, name)) return share(await open(), name, source, open)
     }
     if (state && state.account === account) return state
     if (states.get(key) === present) states.delete(key)

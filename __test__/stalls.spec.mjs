@@ -1,5 +1,6 @@
 import { describe, test } from 'node:test'
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { collect, open } from './helpers/casks.mjs'
@@ -284,6 +285,34 @@ describe('reports', () => {
     const reports = (await within(SOON_MS, 'the worker', there)).map(report => report.join(' ')).sort()
     assert.deepEqual(reports, ['end holder there', 'end waiter there', 'holder there', 'waiter there'])
     assert.deepEqual(heard, [])
+  })
+
+  test('are told outside of all transactions: what their listeners write stays', async t => {
+    const { keys, stalls } = await stalling(t)
+    const { keys: others } = (await open(t)).account()
+    const [inside, writes] = [[], []]
+    const listen = ({ role }) => {
+      inside.push(others.isInTransaction())
+      writes.push(others.set({ alerts: { [role]: 'seen' } }))
+    }
+    subscribe('baileys-cask:stall', listen)
+    t.after(() => unsubscribe('baileys-cask:stall', listen))
+    const { opened, open: fail } = gate()
+    // Nobody has to be looked at as often as those that begin inside of it.
+    const outer = others.transaction(async tx => {
+      await tx.set({ session: { a: 1 } })
+      await Promise.all([1, 2].map(() => keys.transaction(async inner => {
+        await inner.set({ session: { b: 1 } })
+        await opened
+      })))
+      throw new Error('undone')
+    }, 'outer')
+    await until('the reports', () => stalls('holder').length > 0 && stalls('waiter').length > 0)
+    fail()
+    await assert.rejects(outer, /undone/)
+    await within(SOON_MS, 'the writes', Promise.all(writes))
+    assert.deepEqual([...new Set(inside)], [false])
+    assert.deepEqual(await others.get('alerts', ['holder', 'waiter']), { holder: 'seen', waiter: 'seen' })
   })
 
   test('hold no value, neither of what is staged nor of what is read or waits', async t => {

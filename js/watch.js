@@ -1,6 +1,7 @@
 'use strict'
 
 const { binding, port, waits } = require('./port.js')
+const { runInside } = require('./context.js')
 const { CaskError } = require('./errors.js')
 const { reportEnd, reportStalled } = require('./stall.js')
 const { MIGRATION } = require('./transaction-options.js')
@@ -47,7 +48,8 @@ function arm(every) {
   interval = every
   dueAt = performance.now() + every
   armedBy = setTimeout
-  timer = setTimeout(look, every)
+  // Whoever hears of what it finds has nothing to do with the transaction that happens to run now.
+  timer = runInside(undefined, () => setTimeout(look, every))
   // In browsers and what is like them it is a number.
   timer.unref?.()
 }

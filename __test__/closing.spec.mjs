@@ -108,6 +108,20 @@ describe('close() waits', () => {
   })
 })
 
+test('close() inside of a transaction that is doomed is as good as outside, but not inside of another one around it', async t => {
+  const cask = await openCask()
+  const outer = await heldOpen(t, work => cask.account('a').keys.transaction(work))
+  const controller = new AbortController()
+  const inner = await heldOpen(t, work => outer.inside(() => cask.account('b').keys.transaction(work, 'inner', { signal: controller.signal })))
+  controller.abort()
+  await assert.rejects(inner.ended, { code: 'ERR_CASK_ABORTED' })
+  await inner.inside(() => assert.rejects(cask.close(), { code: 'ERR_CASK_INVALID_ARGUMENT' }))
+  outer.leave()
+  await outer.ended
+  await inner.inside(() => soon('the close', cask.close()))
+  await assert.rejects(cask.accounts(), { code: 'ERR_CASK_CLOSED' })
+})
+
 describe('close() does not wait for ever for a transaction that is doomed, though its work hangs', () => {
   // Where its work hangs and nothing gives it up, that limit does.
   const LIMITS = { transactionTimeoutMs: 150 }

@@ -126,6 +126,20 @@ test('drop() inside of a transaction of the account is outside of it where it is
   await soon('its end', assert.rejects(held.ended, DROPPED))
 })
 
+test('drop() inside of a transaction of the account that is doomed is as good as outside, but not inside of another one around it', async t => {
+  const account = (await open(t)).account('x')
+  const outer = await heldOpen(t, work => account.keys.transaction(work))
+  const controller = new AbortController()
+  const inner = await heldOpen(t, work => outer.inside(() => account.keys.transaction(work, 'inner', { signal: controller.signal })))
+  controller.abort()
+  await assert.rejects(inner.ended, { code: 'ERR_CASK_ABORTED' })
+  await inner.inside(() => assert.rejects(account.drop(), { code: 'ERR_CASK_INVALID_ARGUMENT' }))
+  outer.leave()
+  await outer.ended
+  await inner.inside(() => soon('drop', account.drop()))
+  assert.equal(await account.loadCreds().catch(error => error.code), 'ERR_CASK_DROPPED')
+})
+
 test('drop() dooms transactions of other threads: those that hold locks, those that hold none, and those that wait', async t => {
   const name = `dropping ${process.pid} ${names++}`
   const cask = await open(t, { name })

@@ -2,7 +2,7 @@
 
 const { HOME, binding, port, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { brandAccount } = require('./account-brand.js')
-const { around, running, writing } = require('./context.js')
+const { around, isInside, running, writing } = require('./context.js')
 const { CaskError, atCaller } = require('./errors.js')
 const { waitForLocks } = require('./lock-wait.js')
 const { RecordAccess } = require('./record-access.js')
@@ -86,7 +86,7 @@ function makeAccount(account, ambient) {
     saveCreds,
     drop: async () => {
       cask.check()
-      if (running(account.key)) {
+      if (isInside((transaction) => transaction.account.key === account.key)) {
         throw new CaskError('ERR_CASK_INVALID_ARGUMENT', `account ${account.name} cannot be dropped inside one of its own transactions; drop it after`, {
           account: account.name
         })

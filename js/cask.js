@@ -2,7 +2,7 @@
 
 const { binding, calls, port, waits, FAILED, LATER, ticket, settled, lastError } = require('./port.js')
 const { AccountState, makeAccount } = require('./account.js')
-const { current, shared } = require('./context.js')
+const { isInside, shared } = require('./context.js')
 const { reportDamage } = require('./damage.js')
 const { CaskError, closedError, wrongType } = require('./errors.js')
 const { metrics } = require('./metrics.js')
@@ -250,11 +250,8 @@ function isDropped(handle) {
 function makeCask(opened, hooks, options) {
   const state = new CaskState(opened, hooks, options)
   const close = async () => {
-    for (let context = current(); context; context = context.outer) {
-      // Work that outlived its transaction is waited for by nobody.
-      if (context.transaction.account.cask === state && context.transaction.phase === 'running') {
-        throw new CaskError('ERR_CASK_INVALID_ARGUMENT', 'close() inside a transaction of the same cask would wait for itself; close it after')
-      }
+    if (isInside(({ account }) => account.cask === state)) {
+      throw new CaskError('ERR_CASK_INVALID_ARGUMENT', 'close() inside a transaction of the same cask would wait for itself; close it after')
     }
     await state.close()
   }

@@ -106,6 +106,19 @@ function running(account) {
 }
 
 /**
+ * Whether a transaction runs around the current call that is not doomed. What is doomed holds nothing, and only its work is left: nobody
+ * waits for it.
+ * @param {(transaction: TransactionState) => boolean} isMeant
+ */
+function isInside(isMeant) {
+  for (let context = shared.storage.getStore(); context; context = context.outer) {
+    const { transaction } = context
+    if (transaction.phase === 'running' && transaction.isCounted && isMeant(transaction)) return true
+  }
+  return false
+}
+
+/**
  * What a transaction of an account runs inside of where no other one of that account is running: the innermost of its cask.
  * @param {number} cask number of its store
  * @param {object} home load of the package that asks
@@ -139,4 +152,4 @@ function writing(account) {
 /** Stands where a level of the context has its transaction: one that has ended, so that every look-up goes on to what is around it. */
 const NO_TRANSACTION = /** @type {any} */ ({ phase: 'committed', isForgotten: () => true, refusesLeftovers: () => false })
 
-module.exports = { NO_TRANSACTION, shared, runInside, current, running, around, writing }
+module.exports = { NO_TRANSACTION, shared, runInside, current, running, isInside, around, writing }

@@ -71,7 +71,9 @@ pub fn change_key(path: &Path, secret: &Secret, new_secret: &Secret) -> Result<(
     let folder = Folder::existing(path)?;
     let path = folder.path().to_path_buf();
     let hold = folder.hold()?;
-    let changed = sealing::change_key(&OsFs, &path, secret, new_secret);
-    hold.release(&OsFs);
+    // A passphrase takes its time, in which another cask may come to stand at this path: its key slot must stay.
+    let fs = hold.fs()?;
+    let changed = sealing::change_key(&*fs, &path, secret, new_secret);
+    hold.release(&*fs);
     changed
 }

@@ -12,11 +12,15 @@ use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::folder::Folder;
 use baileys_cask::backend::file::fs::{Fs, FsFile};
 use baileys_cask::backend::file::{Durability, FileBackend, FileOptions};
+use baileys_cask::secret::Secret;
+use baileys_cask::store::registry::{self, OpenRequest};
+use baileys_cask::store::upkeep;
+use zeroize::Zeroizing;
 
 use crate::common::disk::PATIENCE;
 use crate::common::drive::{flush, get, options, set, vanish};
 use crate::common::model::{put, session};
-use crate::common::places::new_place;
+use crate::common::places::{self, new_place};
 
 fn at(path: &Path, options: &FileOptions, wrap: impl FnOnce(Arc<dyn Fs>) -> Arc<dyn Fs>) -> Arc<FileBackend> {
     let hold = Folder::prepare(path).unwrap().hold().unwrap();
@@ -220,4 +224,33 @@ fn closing_an_old_cask_leaves_what_the_new_one_has() {
     for name in ["reserve", "owner", "lock", "manifest"] {
         assert!(path.join(name).exists(), "closing the old cask has removed the {name} of the new one");
     }
+}
+
+#[test]
+fn a_key_change_leaves_a_cask_alone_that_has_taken_the_place_of_its_own() {
+    let (parent, path) = new_place();
+    let [first, second] = [1, 2].map(|byte| Secret::key(&[byte; 32]).unwrap());
+    let words = Secret::passphrase(Zeroizing::new(b"words".to_vec())).unwrap();
+    let sealed = |path: &Path, secret: &Secret| registry::open(&OpenRequest { secret: Some(secret.clone()), ..places::at(path) });
+    sealed(&path, &first).unwrap().close().unwrap();
+    let (of_change, from, to) = (path.clone(), first.clone(), words.clone());
+    let change = std::thread::spawn(move || upkeep::change_key(&of_change, &from, &to));
+    let deadline = Instant::now() + PATIENCE;
+    while !path.join("owner").exists() {
+        assert!(Instant::now() < deadline, "nobody came to change the key");
+        std::thread::yield_now();
+    }
+    // While the passphrase is stretched, which takes some tenths of a second.
+    let (old_path, new_path) = (parent.path().join("old"), parent.path().join("new"));
+    let new = sealed(&new_path, &second).unwrap();
+    set(places::backend(&new), "new", &[put("k", "of the new cask")]).unwrap();
+    new.close().unwrap();
+    std::fs::rename(&path, &old_path).unwrap();
+    std::fs::rename(&new_path, &path).unwrap();
+    let changed = change.join().unwrap();
+    let new = sealed(&path, &second).expect("the new cask has its own key slot");
+    assert_eq!(get(places::backend(&new), "new", &session("k")).unwrap().as_deref(), Some(&b"of the new cask"[..]));
+    new.close().unwrap();
+    let secret = if changed.is_ok() { words } else { first };
+    sealed(&old_path, &secret).expect("the old cask has its key slot as well").close().unwrap();
 }

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use baileys_cask::backend::Backend;
 use baileys_cask::backend::file::{BackupOptions, Durability, FileOptions};
 use baileys_cask::error::ErrorKind;
 
 use crate::common::chance::seeds;
-use crate::common::disk::Disk;
+use crate::common::disk::{Disk, Event, Image};
 use crate::common::drive::{open, options, records};
+use crate::common::loss::{Loss, after_power_loss};
 use crate::common::scene::{demand_after_kill, demand_after_power_loss};
 use crate::common::workload::{Run, Step, compacted, everything, preallocating, random_compacted};
 
@@ -61,6 +63,24 @@ fn a_crash_of_a_sealed_log_that_preallocates_loses_nothing() {
     let run = run(Durability::Power, &preallocating(changing_keys(everything(), 6)));
     demand_after_power_loss(&run, "everything over zeros", 24, false);
     demand_after_kill(&run, "everything over zeros", 25, false);
+}
+
+#[test]
+fn a_key_that_has_opened_a_cask_opens_it_after_a_loss_of_power() {
+    for level in LEVELS {
+        let mut run = run(level, &everything());
+        run.step(&Step::Close);
+        run.step(&Step::ChangeKey);
+        let events = run.disk.events();
+        let is_change = |event: &Event| matches!(event, Event::Rename { to, .. } if to == "key");
+        let renamed = events.iter().rposition(is_change).unwrap();
+        // Whoever changed the key was killed before its name was on disk.
+        let disk = Disk::resume(&Image::new(), &events[..=renamed]);
+        let with_new = |disk: &Disk| open(disk, &run.options);
+        with_new(&disk).unwrap().close().unwrap();
+        let after = Disk::new(&after_power_loss(&Image::new(), &disk.events(), Loss::All));
+        assert!(with_new(&after).is_ok(), "{level:?}: the old key opens it again");
+    }
 }
 
 #[test]

@@ -204,13 +204,13 @@ impl FileBackend {
             preallocates: options.durability == Durability::Power,
         };
         let index = Index::default();
-        let recovered = recover::recover(&log, &index, &manifest).inspect_err(|error| {
+        let recovered = recover::recover(&log, &index, &manifest);
+        let settled = recovered.and_then(|recovered| sealing::settle_slot(&*log.fs, path, &log.cipher).map(|()| recovered));
+        let Recovered { mut tail, report, generation, hinted } = settled.inspect_err(|error| {
             if error.is_failed_sync() {
                 manifest_file::leave_poison_marker(&*log.fs, path);
             }
         })?;
-        let Recovered { mut tail, report, generation, hinted } = recovered;
-        sealing::remove_leftover(&*log.fs, path);
         tail.opened_seq = tail.next_seq;
         log.adapt(index.usage.live());
         let is_dirty = tail.dirty;

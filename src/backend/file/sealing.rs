@@ -87,9 +87,17 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     Ok(sealing)
 }
 
-/// Removes what a key change that was interrupted has left; it opens with one of the two keys, and so does the slot.
-pub(super) fn remove_leftover(fs: &dyn Fs, folder: &Path) {
+/// Ends a key change that was interrupted. Whoever made it may not have lived to bring the new slot's name to disk, and from now on the
+/// secret that has opened the cask passes for the one that does.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn settle_slot(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<()> {
     let _ = fs.remove(&folder.join(KEY_TEMP));
+    if !cipher.is_sealed() {
+        return Ok(());
+    }
+    fs.sync_folder(folder).map_err(|cause| Error::io("fsync", folder, &cause))
 }
 
 /// Whether a secret opens the cask in a folder. Changes nothing.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use baileys_cask::backend::file::BackupOptions;
 use baileys_cask::backend::file::folder::Folder;
 use baileys_cask::backend::file::fs::OsFs;
 use baileys_cask::error::ErrorKind;
@@ -365,6 +366,20 @@ fn a_folder_can_be_held_where_there_is_no_room_to_say_who_does() {
     assert!(!path.join("owner").exists(), "it would name somebody else");
     set(backend(&handle), "a", &[put("k", "v")]).unwrap();
     handle.close().unwrap();
+}
+
+#[test]
+fn a_backup_that_was_never_opened_is_not_opened_while_it_is_looked_at() {
+    let (parent, path) = new_place();
+    let handle = open(&path);
+    set(backend(&handle), "a", &[put("k", "v")]).unwrap();
+    let backup = parent.path().join("backup");
+    handle.file().unwrap().backup(&backup, &BackupOptions::default()).unwrap();
+    handle.close().unwrap();
+    let looks = Folder::hold_shared(&backup).unwrap();
+    assert_eq!(refusal(&backup).kind(), ErrorKind::Locked);
+    drop(looks);
+    open(&backup).close().unwrap();
 }
 
 #[test]

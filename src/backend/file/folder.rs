@@ -124,9 +124,9 @@ impl Folder {
             _ => Error::io("realpath", path, &cause),
         })?;
         let lock_path = path.join(LOCK);
-        let file = match File::open(&lock_path) {
+        let file = match open_to_read(&lock_path) {
             Ok(file) => file,
-            // Who opens a cask makes this file first: a backup that was never opened has none.
+            // Who opens a cask makes this file first, and who makes a backup: a copy that somebody made without it has none.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(SharedHold { path, file: None }),
             Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {
                 return Err(refuse(&path, "is a file; give the path of a cask"));

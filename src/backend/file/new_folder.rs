@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::{INCOMPLETE, PARTIAL_SUFFIX, refuse_argument};
+use super::folder::{INCOMPLETE, LOCK, PARTIAL_SUFFIX, refuse_argument};
 use super::fs::Fs;
 use crate::error::{Error, Result};
 
@@ -72,6 +72,9 @@ impl NewFolder {
     fn mark(&self) -> Result<()> {
         let marker = self.partial.join(INCOMPLETE);
         self.fs.create_new(&marker).map_err(|cause| Error::io("open", &marker, &cause))?;
+        // Whoever looks at what was never opened holds it by this file as well.
+        let lock = self.partial.join(LOCK);
+        self.fs.create_new(&lock).map_err(|cause| Error::io("open", &lock, &cause))?;
         // Before anything else is in the folder: whatever a loss of power leaves of it, the marker is there.
         self.sync(&self.partial)
     }

@@ -360,7 +360,7 @@ fn descriptors_in(folder: &Path) -> usize {
 fn a_folder_can_be_held_where_there_is_no_room_to_say_who_does() {
     let (_parent, path) = new_place();
     open(&path).close().unwrap();
-    // As on a full disk, every write to it fails.
+    // As on a full disk, it cannot be written: not through a link.
     std::os::unix::fs::symlink("/dev/full", path.join("owner")).unwrap();
     let handle = open(&path);
     assert!(!path.join("owner").exists(), "it would name somebody else");

@@ -23,6 +23,8 @@ mod damage;
 mod faults;
 mod folder;
 mod hints;
+#[cfg(unix)]
+mod hostile_folder;
 mod known_answers;
 mod limits;
 mod lives;

@@ -1,15 +1,17 @@
 //! The folder of a cask: made, checked, and held against other processes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
 use super::folder_fs;
-use super::fs::Fs;
+use super::fs::{Fs, open_to_read};
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
 use super::sealing::{KEY, KEY_TEMP};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +24,8 @@ pub const OWNER: &str = "owner";
 pub const PARTIAL_SUFFIX: &str = ".partial";
 /// File that says that a folder is being written and does not count yet.
 pub const INCOMPLETE: &str = "incomplete";
+/// More than what an owner file says.
+const MOST_OWNER_BYTES: u64 = 64 << 10;
 /// How long to look for an owner that is alive before giving up on naming it.
 const OWNER_WAIT: Duration = Duration::from_millis(100);
 
@@ -276,7 +280,11 @@ impl FolderHold {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            // What is there may be a link that somebody else has put there, or a pipe: nothing is written through it.
+            options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+        }
         let mut file = options.open(&path).map_err(|cause| Error::io("open", &path, &cause))?;
         io::Write::write_all(&mut file, facts.to_string().as_bytes()).map_err(|cause| Error::io("write", &path, &cause))
     }
@@ -413,7 +421,9 @@ pub fn parse_owner(bytes: &[u8]) -> Option<Owner> {
 }
 
 fn read_owner(path: &Path) -> Option<(u32, String)> {
-    let Owner { pid, host, started } = parse_owner(&fs::read(path).ok()?)?;
+    let mut bytes = Vec::new();
+    open_to_read(path).ok()?.take(MOST_OWNER_BYTES).read_to_end(&mut bytes).ok()?;
+    let Owner { pid, host, started } = parse_owner(&bytes)?;
     // On another host nothing can be checked. On this one the process must be alive and must have started when it says.
     let alive = host != host_name() || started == Some(process_start(pid));
     alive.then_some((pid, host))

@@ -69,9 +69,10 @@ mod held {
             Ok(Arc::new(self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?))
         }
 
+        /// As [`OsFs`] does it.
         fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
             let Some(name) = self.name_of(path) else { return OsFs.open(path) };
-            Ok(Arc::new(self.open_at(name, OFlags::RDONLY)?))
+            Ok(Arc::new(self.open_at(name, OFlags::RDONLY | OFlags::NONBLOCK)?))
         }
 
         fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

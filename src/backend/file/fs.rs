@@ -6,6 +6,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(unix)]
+use rustix::fs::OFlags;
+
 use crate::error::Error;
 
 /// Bytes that are in memory while a file is copied piece by piece.
@@ -187,28 +190,37 @@ pub fn fill_at(file: &dyn FsFile, buf: &mut [u8], offset: u64) -> io::Result<usi
 /// What the operating system says.
 pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    read_all_into(file, &mut bytes)?;
+    read_into(file, &mut bytes, usize::MAX)?;
     Ok(bytes)
 }
 
-/// The bytes of the file at a path; `None` where there is none.
+/// The bytes of the file at a path; `None` where there is none. Of a file of more than `most` bytes, which is not whole then, one more than
+/// those.
 ///
 /// # Errors
 /// `Io`.
-pub fn read_if_there(fs: &dyn Fs, path: &Path) -> crate::error::Result<Option<Vec<u8>>> {
+pub fn read_if_there(fs: &dyn Fs, path: &Path, most: usize) -> crate::error::Result<Option<Vec<u8>>> {
     match fs.open(path) {
-        Ok(file) => read_all(&*file).map(Some).map_err(|cause| Error::io("read", path, &cause)),
+        Ok(file) => read_at_most(&*file, most).map(Some).map_err(|cause| Error::io("read", path, &cause)),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Error::io("open", path, &cause)),
     }
 }
 
-/// Reads a whole file into memory that is there already.
+/// Reads a whole file; of one of more than `most` bytes, one more than those.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn read_all_into(file: &dyn FsFile, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+pub fn read_at_most(file: &dyn FsFile, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_into(file, &mut bytes, most.saturating_add(1))?;
+    Ok(bytes)
+}
+
+fn read_into(file: &dyn FsFile, bytes: &mut Vec<u8>, most: usize) -> io::Result<()> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?.min(most);
+    // A file may say that it is longer than any memory.
+    bytes.try_reserve_exact(len.saturating_sub(bytes.len())).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.resize(len, 0);
     let filled = fill_at(file, bytes, 0)?;
     bytes.truncate(filled);
@@ -294,8 +306,7 @@ impl Fs for OsFs {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FsFile>> {
-        // Windows flushes only through a handle that may write.
-        Ok(Arc::new(OpenOptions::new().read(true).write(cfg!(windows)).open(path)?))
+        Ok(Arc::new(open_to_read(path)?))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -346,6 +357,16 @@ impl Fs for OsFs {
         let _ = folder;
         Ok(())
     }
+}
+
+/// Opens a file for reading and syncing. A pipe in its place is read as an empty file: nobody waits for its other end.
+pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Windows flushes only through a handle that may write.
+    options.read(true).write(cfg!(windows));
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, OFlags::NONBLOCK.bits() as i32);
+    options.open(path)
 }
 
 /// [`Fs::copy`] of an open file.

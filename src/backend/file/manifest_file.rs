@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 pub const MANIFEST: &str = "manifest";
 /// File name under which a manifest is written before it takes its place.
 pub const MANIFEST_TEMP: &str = "manifest.tmp";
+/// More than the manifest of any cask: it would name four million segments.
+pub(super) const MOST_MANIFEST_BYTES: usize = 256 << 20;
 /// File that says that a sync has failed since the log was opened.
 pub const POISON_MARKER: &str = "poisoned";
 
@@ -28,7 +30,7 @@ pub const POISON_MARKER: &str = "poisoned";
 /// `Corrupt` where it is damaged, or segments have none; `Version`, `Key`, `Io`.
 pub(super) fn load(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<Option<Manifest>> {
     let path = folder.join(MANIFEST);
-    if let Some(bytes) = read_if_there(fs, &path)? {
+    if let Some(bytes) = read_if_there(fs, &path, MOST_MANIFEST_BYTES)? {
         return Manifest::decode(&bytes, &path, cipher).map(Some);
     }
     // The manifest is there before the first segment, so segments without one have lost it.

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::fs::{Fs, read_if_there};
-use super::manifest_file::{self, MANIFEST, has_segments};
+use super::manifest_file::{self, MANIFEST, MOST_MANIFEST_BYTES, has_segments};
 use super::replace::replace;
 use super::segments::id_of_file_name;
 use crate::codec::cipher::{Cipher, Key, SealKeys, fill_random, random};
-use crate::codec::key_slot::KeySlot;
+use crate::codec::key_slot::{KEY_SLOT_BYTES, KeySlot};
 use crate::codec::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -48,7 +48,7 @@ impl Sealing {
 /// `Version`, `Io`.
 pub(super) fn unlock(fs: &dyn Fs, folder: &Path, secret: Option<&Secret>) -> Result<Sealing> {
     let path = folder.join(KEY);
-    match (read_if_there(fs, &path)?, secret) {
+    match (read_if_there(fs, &path, KEY_SLOT_BYTES)?, secret) {
         (Some(bytes), _) => {
             let slot = KeySlot::decode(&bytes, &path)?;
             let secret = secret.ok_or_else(|| Error::needs_key(folder))?;
@@ -78,8 +78,8 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     }
     let sealing = unlock(fs, folder, secret)?;
     // The name of a slot that is all there is may not be on disk, if whoever made it did not live to sync it.
-    if let Some(slot) = read_if_there(fs, &folder.join(KEY))?
-        && read_if_there(fs, &folder.join(MANIFEST))?.is_none()
+    if let Some(slot) = read_if_there(fs, &folder.join(KEY), KEY_SLOT_BYTES)?
+        && read_if_there(fs, &folder.join(MANIFEST), MOST_MANIFEST_BYTES)?.is_none()
         && !has_segments(fs, folder)?
     {
         replace(fs, folder, KEY, KEY_TEMP, &slot)?;
@@ -145,7 +145,7 @@ fn store(fs: &dyn Fs, folder: &Path, cask_id: [u8; 16], key_id: u32, data_key: &
 /// `Io`, `Corrupt` where it is missing.
 pub(super) fn copy_slot(fs: &dyn Fs, from: &Path, to: &Path) -> Result<()> {
     let path = from.join(KEY);
-    let bytes = read_if_there(fs, &path)?.ok_or_else(|| Error::corrupt(&path, 0, "the key slot is missing"))?;
+    let bytes = read_if_there(fs, &path, KEY_SLOT_BYTES)?.ok_or_else(|| Error::corrupt(&path, 0, "the key slot is missing"))?;
     KeySlot::decode(&bytes, &path)?;
     replace(fs, to, KEY, KEY_TEMP, &bytes)
 }
@@ -174,5 +174,5 @@ fn is_new(fs: &dyn Fs, folder: &Path) -> Result<bool> {
 fn is_sealed(fs: &dyn Fs, folder: &Path) -> Result<bool> {
     let path = folder.join(MANIFEST);
     // A damaged one is told of by whoever reads it.
-    Ok(read_if_there(fs, &path)?.is_some_and(|bytes| Manifest::is_sealed(&bytes, &path).unwrap_or(false)))
+    Ok(read_if_there(fs, &path, MOST_MANIFEST_BYTES)?.is_some_and(|bytes| Manifest::is_sealed(&bytes, &path).unwrap_or(false)))
 }

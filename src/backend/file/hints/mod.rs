@@ -45,6 +45,10 @@ const fn describe(log: &Log, entry: &ManifestEntry) -> HintOf {
 /// Brings a segment into the index by its hint; says whether there was one. Otherwise nothing was done.
 pub(super) fn load(log: &Log, index: &Index, entry: &ManifestEntry) -> bool {
     let Ok(file) = log.fs.open(&path(log, entry.id)) else { return false };
+    // Not to be longer than its segment by much is what it is for.
+    if file.len().is_ok_and(|len| len > entry.length.saturating_mul(2)) {
+        return false;
+    }
     let Ok(bytes) = read_all(&*file) else { return false };
     let Some(opened) = hint::open(bytes, &describe(log, entry), &log.cipher) else { return false };
     let Some(groups) = hint::groups(&opened) else { return false };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::cancel::Cancel;
 use super::super::frames::MISSING_FRAME;
-use super::super::fs::{Fs, read_all_into};
+use super::super::fs::{Fs, read_at_most};
 use super::files::Files;
 use super::plan::Planned;
 use super::salvage::{EMPTY_FRAME_BYTES, Hole, Stretch, stretches};
@@ -12,6 +12,10 @@ use super::{Damage, Piece, Survey};
 use crate::codec::frame::{self, body_of_checked};
 use crate::codec::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::error::{Error, Result};
+use crate::record::MAX_BATCH_BYTES;
+
+/// More than a segment has: one for a single batch has that and little else.
+const MOST_SEGMENT_BYTES: usize = MAX_BATCH_BYTES + (256 << 20);
 
 /// Reads the segments of a plan, one after the other.
 pub(super) struct Reader<'a> {
@@ -37,12 +41,9 @@ impl Reader<'_> {
 
     fn bytes(&self, planned: &Planned) -> Result<Vec<u8>> {
         self.cancel.check()?;
-        let mut bytes = Vec::new();
-        if let Some(file) = self.files.segment(planned.id, &planned.salt) {
-            let open = self.fs.open(&file.path).map_err(|cause| Error::io("open", &file.path, &cause))?;
-            read_all_into(&*open, &mut bytes).map_err(|cause| Error::io("read", &file.path, &cause))?;
-        }
-        Ok(bytes)
+        let Some(file) = self.files.segment(planned.id, &planned.salt) else { return Ok(Vec::new()) };
+        let open = self.fs.open(&file.path).map_err(|cause| Error::io("open", &file.path, &cause))?;
+        read_at_most(&*open, MOST_SEGMENT_BYTES).map_err(|cause| Error::io("read", &file.path, &cause))
     }
 
     /// What may have been written to a segment.

@@ -13,8 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// A user's key. It is wiped when it is let go.
 #[derive(Clone)]
 pub enum Secret {
-    /// 32 random bytes.
-    Key(Key),
+    /// 32 random bytes, which stay where they are: a move would leave a copy that nobody wipes.
+    Key(Box<Key>),
     /// Words that somebody has to remember.
     Passphrase(Zeroizing<Vec<u8>>),
 }
@@ -44,8 +44,12 @@ impl Secret {
     /// # Errors
     /// `InvalidArgument` for another length.
     pub fn key(bytes: &[u8]) -> Result<Self> {
-        let key: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| refuse("encryptionKey has 32 bytes, or is a passphrase"))?;
-        Ok(Self::Key(Zeroizing::new(key)))
+        if bytes.len() != KEY_BYTES {
+            return Err(refuse("encryptionKey has 32 bytes, or is a passphrase"));
+        }
+        let mut key: Box<Key> = Box::default();
+        key.copy_from_slice(bytes);
+        Ok(Self::Key(key))
     }
 
     /// A passphrase.
@@ -71,12 +75,12 @@ impl Secret {
     /// # Errors
     /// `Io` where there is no memory.
     pub fn wrapping_key(&self, kdf: Kdf, salt: &[u8; 16]) -> Result<Option<Key>> {
-        let material = match (self, kdf) {
-            (Self::Key(key), Kdf::Raw) => key.clone(),
-            (Self::Passphrase(words), Kdf::Argon2id(cost)) => stretch(words, cost, salt)?,
-            _ => return Ok(None),
-        };
-        Ok(Some(Zeroizing::new(blake3::derive_key("baileys-cask v1 key slot", &*material))))
+        let wrapping = |material: &[u8]| Zeroizing::new(blake3::derive_key("baileys-cask v1 key slot", material));
+        match (self, kdf) {
+            (Self::Key(key), Kdf::Raw) => Ok(Some(wrapping(&key[..]))),
+            (Self::Passphrase(words), Kdf::Argon2id(cost)) => Ok(Some(wrapping(&stretch(words, cost, salt)?[..]))),
+            _ => Ok(None),
+        }
     }
 
     /// What tells it from others in this process.
@@ -93,7 +97,7 @@ impl Secret {
             }
         };
         let (kind, bytes): (&[u8], &[u8]) = match self {
-            Self::Key(key) => (b"k", &**key),
+            Self::Key(key) => (b"k", &***key),
             Self::Passphrase(words) => (b"p", words),
         };
         Ok(Fingerprint(blake3::Hasher::new_keyed(key).update(kind).update(bytes).finalize()))
@@ -186,6 +190,11 @@ mod tests {
             assert_eq!(Secret::key(&vec![1; length]).unwrap_err().kind(), ErrorKind::InvalidArgument);
         }
         assert_eq!(Secret::passphrase(Zeroizing::new(Vec::new())).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_secret_that_is_moved_leaves_no_copy_of_itself() {
+        assert!(size_of::<Secret>() < KEY_BYTES, "{} bytes are copied", size_of::<Secret>());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use baileys_cask::store::registry::{self, OpenRequest, StoreHandle};
 use baileys_cask::store::upkeep;
 
 use crate::common::disk::PATIENCE;
-use crate::common::places::{at, new_place, open};
+use crate::common::places::{at, new_place, open, refusal};
 
 fn key(byte: u8) -> Secret {
     Secret::key(&[byte; 32]).unwrap()
@@ -35,6 +35,17 @@ fn a_link_in_the_place_of_the_owner_file_leads_to_no_other_file() {
     symlink(&other, path.join("owner")).unwrap();
     open(&path).close().unwrap();
     assert_eq!(fs::read(&other).unwrap(), b"of somebody else");
+}
+
+#[test]
+fn a_link_in_the_place_of_the_lock_file_makes_no_file_elsewhere() {
+    let (parent, path) = new_place();
+    open(&path).close().unwrap();
+    let other = parent.path().join("other");
+    fs::remove_file(path.join("lock")).unwrap();
+    symlink(&other, path.join("lock")).unwrap();
+    assert_eq!(refusal(&path).kind(), ErrorKind::Io);
+    assert!(!other.exists());
 }
 
 fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {

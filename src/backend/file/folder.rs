@@ -99,7 +99,11 @@ impl Folder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            // A link that leads nowhere would have a file made there.
+            options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        }
         let file = options.open(&lock_path).map_err(|cause| Error::io("open", &lock_path, &cause))?;
         let metadata = file.metadata().map_err(|cause| Error::io("fstat", &lock_path, &cause))?;
         let key = FolderKey::of(&metadata, &path);

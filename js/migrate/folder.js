@@ -3,6 +3,7 @@
 const { closeSync, constants, fstatSync, open, read, stat } = require('node:fs')
 const { readdir } = require('node:fs/promises')
 const { join } = require('node:path')
+const { setImmediate: turn } = require('node:timers/promises')
 const { FAMILY_CODES } = require('../codec/families.js')
 const { CaskError } = require('../errors.js')
 const { parseValue } = require('./json.js')
@@ -17,6 +18,8 @@ const UNFINISHED = '.tmp'
 const SUFFIX = '.json'
 /** A pipe that somebody has put there must not be waited for. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+/** Names that are sorted out in one go, in some milliseconds: a folder may have a hundred thousand. */
+const NAMES_AT_ONCE = 1024
 /** Longest text that JavaScript can hold, with room to spare. */
 const MAX_FILE_BYTES = 2 ** 28
 
@@ -61,7 +64,9 @@ async function listFolder(folder, families) {
   const listing = { creds: undefined, records: [], ignored: entries.filter(({ name }) => !files.has(name)).map(({ name }) => name) }
   /** @type {Map<string, Place[]>} */
   const byFamily = new Map()
+  let looked = 0
   for (const name of files) {
+    if (++looked % NAMES_AT_ONCE === 0) await turn()
     const isBackup = name.endsWith(`${SUFFIX}${BACKUP}`)
     const file = isBackup ? name.slice(0, -BACKUP.length) : name
     if (isBackup && files.has(file)) continue

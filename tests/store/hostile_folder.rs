@@ -64,11 +64,12 @@ fn look_at(path: &Path) -> [baileys_cask::Result<()>; 3] {
     [opened, verified, repaired]
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "owner",
     "lock",
     "key",
     "key.tmp",
+    "key.changes",
     "manifest",
     "manifest.tmp",
     "poisoned",

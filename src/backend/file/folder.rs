@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::folder_fs;
 use super::fs::{Fs, open_to_read};
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
-use super::sealing::{KEY, KEY_TEMP};
+use super::sealing::{KEY, KEY_CHANGES, KEY_TEMP};
 use crate::error::{Error, ErrorKind, Result};
 
 /// File that is locked while the folder is held. It is never removed and never renamed.
@@ -389,7 +389,7 @@ fn check_existing(path: &Path, metadata: &fs::Metadata, warnings: &mut Vec<Strin
         }
         baileys |= name == "creds.json";
         // Segments without a manifest are a damaged cask, which opening reports as such; lost+found is a fresh volume's.
-        let ours = [LOCK, OWNER, MANIFEST_TEMP, POISON_MARKER, KEY, KEY_TEMP, "lost+found"].contains(&&*name)
+        let ours = [LOCK, OWNER, MANIFEST_TEMP, POISON_MARKER, KEY, KEY_TEMP, KEY_CHANGES, "lost+found"].contains(&&*name)
             || super::segments::id_of_file_name(&name).is_some();
         foreign |= !ours;
     }

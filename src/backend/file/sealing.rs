@@ -3,6 +3,7 @@
 //! A cask is sealed under a random data key, and the slot holds that key, wrapped by its user's. The slot is there before anything that
 //! is sealed under it, so what is sealed and has no slot has lost it. To change the user's key is to replace the slot.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use crate::secret::Secret;
 pub const KEY: &str = "key";
 /// File name under which a key slot is written before it takes its place.
 pub const KEY_TEMP: &str = "key.tmp";
+/// File that says that the name of the key slot may not be on disk.
+pub const KEY_CHANGES: &str = "key.changes";
 /// Number of the data key. A new one comes with a new cask: everything would have to be written again.
 const KEY_ID: u32 = 1;
 
@@ -94,10 +97,15 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
 /// `Io`.
 pub(super) fn settle_slot(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result<()> {
     let _ = fs.remove(&folder.join(KEY_TEMP));
-    if !cipher.is_sealed() {
+    let marker = folder.join(KEY_CHANGES);
+    if !cipher.is_sealed() || read_if_there(fs, &marker, 0)?.is_none() {
         return Ok(());
     }
-    fs.sync_folder(folder).map_err(|cause| Error::io("fsync", folder, &cause))
+    if let Some(slot) = read_if_there(fs, &folder.join(KEY), KEY_SLOT_BYTES)? {
+        replace(fs, folder, KEY, KEY_TEMP, &slot)?;
+    }
+    let _ = fs.remove(&marker);
+    Ok(())
 }
 
 /// Whether a secret opens the cask in a folder. Changes nothing.
@@ -118,7 +126,14 @@ pub fn change_key(fs: &dyn Fs, folder: &Path, secret: &Secret, new: &Secret) -> 
     let Some(keys) = cipher.keys() else { return Err(Error::internal("a cask without keys was unlocked with one")) };
     let missing = || Error::corrupt(&folder.join(MANIFEST), 0, "the folder has a key slot and no manifest");
     let cask_id = manifest_file::load(fs, folder, &cipher)?.ok_or_else(missing)?.cask_id;
-    store(fs, folder, cask_id, keys.id(), keys.data_key(), new)
+    let marker = folder.join(KEY_CHANGES);
+    match fs.create_new(&marker) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("open", &marker, &cause)),
+        _ => {}
+    }
+    store(fs, folder, cask_id, keys.id(), keys.data_key(), new)?;
+    let _ = fs.remove(&marker);
+    Ok(())
 }
 
 fn create(fs: &dyn Fs, folder: &Path, secret: &Secret) -> Result<Sealing> {

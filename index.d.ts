@@ -97,7 +97,7 @@ export type CaskErrorCode =
   | 'ERR_CASK_DROPPED'
   | 'ERR_CASK_INTERNAL'
 
-/** What the store itself reports. Wrong arguments are a `TypeError` or `RangeError` with the same `code` field instead. */
+/** What the store itself reports. An argument that is wrong by itself is a `TypeError` or `RangeError` with the same `code` field instead. */
 export class CaskError extends Error {
   readonly name: 'CaskError'
   readonly code: CaskErrorCode
@@ -348,7 +348,7 @@ export interface Account {
   saveCreds(creds: AuthCredsLike): Promise<void>
   /**
    * Removes the creds and every record. Handles of the account reject with `ERR_CASK_DROPPED` from then on, and its transactions are
-   * doomed, in all threads. Refused inside one of them.
+   * doomed, in all threads. Refused inside one of them that is not doomed.
    */
   drop(): Promise<void>
 }
@@ -669,6 +669,7 @@ export interface Cask {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** With an open cask only `account`, `importFrom` and `baileys`: the rest was said when it was opened. */
 export interface AuthStateOptions extends Omit<CaskOptions, 'path' | 'name'> {
   /** @default 'default' */
   account?: string
@@ -788,7 +789,11 @@ export function importKeys(source: KeySource, account: Account, options?: Import
  */
 export function exportMultiFile(account: Account, folder: string, options?: ExportMultiFileOptions): Promise<ExportResult>
 
-/** Opens a cask; what is already open in this process, in any thread, is shared. */
+/**
+ * Opens a cask; what is already open in this process, in any thread, is shared. Whoever opens it again leaves `durability`,
+ * `syncIntervalMs`, `cacheBytes` and `rollbackGuard` out or gives the same; the timeouts, `stallWarnMs`, `lockStacks`, `logger` and
+ * `baileys` are each handle's own.
+ */
 export function openCask(options?: CaskOptions): Promise<Cask>
 /** A cask that is already open in this process: a `Cask` stays itself; a path or name gives another handle to it. Opens nothing. */
 export function attachCask(ref: Cask): Cask

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::folder_fs;
 use super::fs::{Fs, open_to_read};
 use super::manifest_file::{MANIFEST, MANIFEST_TEMP, POISON_MARKER};
+use super::network_fs;
 use super::sealing::{KEY, KEY_CHANGES, KEY_TEMP};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -95,6 +96,7 @@ impl Folder {
             Err(cause) => return Err(Error::io("stat", path, &cause)),
         }
         let path = fs::canonicalize(path).map_err(|cause| Error::io("realpath", path, &cause))?;
+        warnings.extend(network_fs::warning(&path));
         let lock_path = path.join(LOCK);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);

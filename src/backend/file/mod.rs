@@ -19,6 +19,7 @@ mod hints;
 pub mod index;
 mod log;
 mod manifest_file;
+mod network_fs;
 mod new_folder;
 mod pieces;
 pub mod preallocation;

@@ -268,3 +268,17 @@ test('values and families without an end are refused at once', { timeout: 60_000
     ['circle', 'around', 'holes', 'inside'].map(id => [id, 'refused']), { session: 1 }, 'ERR_CASK_INVALID_ARGUMENT', 'families',
   ])
 })
+
+// The first is a proxy of four thousand million holes, each of which it would be asked for: that too would stop everything else.
+test('an id that is an object is refused without being asked what it is as text', { timeout: 60_000 }, async () => {
+  const { code, stdout, stderr, late } = await runScript(`
+    import { importKeys, openCask } from 'baileys-cask'
+    const ids = [new Proxy(new Array(2 ** 32 - 1), {}), Object.create(null), { toString() { throw new Error('it was asked') } }, () => 'a', null, Symbol('a'), 5n]
+    const cask = await openCask()
+    const { failed } = await importKeys({ list: family => (family === 'session' ? ids.map(id => [id, 'v']) : []) }, cask.account())
+    console.log(JSON.stringify(failed.map(({ id, reason }) => [id, reason])))
+    await cask.close()
+  `, { ms: 30_000 })
+  assert.deepEqual({ code, late, stderr }, { code: 0, late: false, stderr: '' })
+  assert.deepEqual(JSON.parse(stdout), ['object', 'object', 'object', 'function', 'null', 'Symbol(a)', '5'].map(id => [id, 'refused']))
+})

@@ -141,7 +141,7 @@ class KeysImport {
     for (const [id, given] of batch) {
       // What a value is as JSON may be nothing at all.
       const value = throughJson(given)
-      if (typeof id !== 'string') this.failed.push({ type: family, id: String(id), reason: 'refused', message: 'its id is not a string' })
+      if (typeof id !== 'string') this.failed.push({ type: family, id: shown(id), reason: 'refused', message: 'its id is not a string' })
       else if (value === null || value === undefined) this.failed.push({ type: family, id, reason: 'missing', message: 'the source has no value for it' })
       else entries.push({ id, value })
     }
@@ -205,6 +205,14 @@ class KeysImport {
   result(outcome) {
     return { ...outcome, dryRun: this.options.dryRun ?? false, records: this.target.counts(), failed: this.failed, recovered: [], ignored: this.ignored }
   }
+}
+
+/**
+ * An id that is not one. An object is not asked what it is as text, which may take for ever.
+ * @param {unknown} id
+ */
+function shown(id) {
+  return Object(id) === id ? typeof id : String(id)
 }
 
 module.exports = { importKeys }

@@ -7,6 +7,8 @@ import { ABSENT, ANY, Own, REFUSED, build, expect, recipe, storable } from './va
 
 /** What re-entrant getters write: nothing else may have changed where a call is refused. */
 const REENTRANT = 'reentrant'
+/** Longest time that the source of an import is waited for. */
+const SOURCE_MS = 2_000
 const FAMILIES = ['session', 'pre-key', 'app-state-sync-version', 'lid-mapping', 'other', '__proto__']
 const IDS = ['a', 'b', '__proto__', 'constructor', '0', 'x'.repeat(4096), 'a\u0000b']
 
@@ -176,9 +178,13 @@ export class World {
       list: async function * (family) { if (family === 'session') yield * listed; else if (family === 'pre-key') yield hostile },
       get: async (_, ids) => (ids.length > 1 ? hostile : Object.fromEntries(listed)),
     }
+    let timer
     try {
-      return await importKeys(from, account, this.make(options))
+      const importing = importKeys(from, account, this.make(options))
+      // What the source yields may be a promise that nobody keeps, and that ends only with the account.
+      return await Promise.race([importing, new Promise(resolve => { timer = setTimeout(resolve, SOURCE_MS) })])
     } finally {
+      clearTimeout(timer)
       // An import says itself that it is not finished, and goes on when it is called again.
       await account.drop()
     }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openCask } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { isPending, within } from './helpers/gate.mjs'
-import { heldOpen, outcome } from './helpers/held-open.mjs'
+import { doomedInside, heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -110,11 +110,7 @@ describe('close() waits', () => {
 
 test('close() inside of a transaction that is doomed is as good as outside, but not inside of another one around it', async t => {
   const cask = await openCask()
-  const outer = await heldOpen(t, work => cask.account('a').keys.transaction(work))
-  const controller = new AbortController()
-  const inner = await heldOpen(t, work => outer.inside(() => cask.account('b').keys.transaction(work, 'inner', { signal: controller.signal })))
-  controller.abort()
-  await assert.rejects(inner.ended, { code: 'ERR_CASK_ABORTED' })
+  const { outer, inner } = await doomedInside(t, cask.account('a').keys, cask.account('b').keys)
   await inner.inside(() => assert.rejects(cask.close(), { code: 'ERR_CASK_INVALID_ARGUMENT' }))
   outer.leave()
   await outer.ended

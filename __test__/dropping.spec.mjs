@@ -4,7 +4,7 @@ import { detached } from 'baileys-cask'
 import { open, recordsOf } from './helpers/casks.mjs'
 import { isPending, turns, within } from './helpers/gate.mjs'
 import { startWorker } from './helpers/remote.mjs'
-import { heldOpen, outcome } from './helpers/held-open.mjs'
+import { doomedInside, heldOpen, outcome } from './helpers/held-open.mjs'
 
 const SOON_MS = 10_000
 const soon = (what, promise) => within(SOON_MS, what, promise)
@@ -128,11 +128,7 @@ test('drop() inside of a transaction of the account is outside of it where it is
 
 test('drop() inside of a transaction of the account that is doomed is as good as outside, but not inside of another one around it', async t => {
   const account = (await open(t)).account('x')
-  const outer = await heldOpen(t, work => account.keys.transaction(work))
-  const controller = new AbortController()
-  const inner = await heldOpen(t, work => outer.inside(() => account.keys.transaction(work, 'inner', { signal: controller.signal })))
-  controller.abort()
-  await assert.rejects(inner.ended, { code: 'ERR_CASK_ABORTED' })
+  const { outer, inner } = await doomedInside(t, account.keys, account.keys)
   await inner.inside(() => assert.rejects(account.drop(), { code: 'ERR_CASK_INVALID_ARGUMENT' }))
   outer.leave()
   await outer.ended

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { AsyncResource } from 'node:async_hooks'
 import { afterwards } from './cleanup.mjs'
 import { standing } from './locks.mjs'
@@ -16,6 +17,16 @@ export async function heldOpen(t, begin, first = async () => {}) {
   afterwards(t, leave)
   await entered
   return { leave, ended, tx: transaction, inside: call => context.runInAsyncScope(call) }
+}
+
+/** Two of those, one inside the other, of which the inner one was doomed: its work goes on all the same. */
+export async function doomedInside(t, outerKeys, innerKeys) {
+  const outer = await heldOpen(t, work => outerKeys.transaction(work))
+  const controller = new AbortController()
+  const inner = await heldOpen(t, work => outer.inside(() => innerKeys.transaction(work, 'inner', { signal: controller.signal })))
+  controller.abort()
+  await assert.rejects(inner.ended, { code: 'ERR_CASK_ABORTED' })
+  return { outer, inner }
 }
 
 /** How a promise has ended: `{ value }` or `{ error }`. */

@@ -189,9 +189,7 @@ pub fn fill_at(file: &dyn FsFile, buf: &mut [u8], offset: u64) -> io::Result<usi
 /// # Errors
 /// What the operating system says.
 pub fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    read_into(file, &mut bytes, usize::MAX)?;
-    Ok(bytes)
+    read_at_most(file, usize::MAX)
 }
 
 /// The bytes of the file at a path; `None` where there is none. Of a file of more than `most` bytes, which is not whole then, one more than
@@ -212,19 +210,14 @@ pub fn read_if_there(fs: &dyn Fs, path: &Path, most: usize) -> crate::error::Res
 /// # Errors
 /// What the operating system says.
 pub fn read_at_most(file: &dyn FsFile, most: usize) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?.min(most.saturating_add(1));
     let mut bytes = Vec::new();
-    read_into(file, &mut bytes, most.saturating_add(1))?;
-    Ok(bytes)
-}
-
-fn read_into(file: &dyn FsFile, bytes: &mut Vec<u8>, most: usize) -> io::Result<()> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?.min(most);
     // A file may say that it is longer than any memory.
-    bytes.try_reserve_exact(len.saturating_sub(bytes.len())).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.resize(len, 0);
-    let filled = fill_at(file, bytes, 0)?;
+    let filled = fill_at(file, &mut bytes, 0)?;
     bytes.truncate(filled);
-    Ok(())
+    Ok(bytes)
 }
 
 /// Writes all bytes at an offset. On failure says how many were written before it.

@@ -81,11 +81,8 @@ pub(super) fn unlock_or_create(fs: &dyn Fs, folder: &Path, secret: Option<&Secre
     }
     let sealing = unlock(fs, folder, secret)?;
     // The name of a slot that is all there is may not be on disk, if whoever made it did not live to sync it.
-    if let Some(slot) = read_if_there(fs, &folder.join(KEY), KEY_SLOT_BYTES)?
-        && read_if_there(fs, &folder.join(MANIFEST), MOST_MANIFEST_BYTES)?.is_none()
-        && !has_segments(fs, folder)?
-    {
-        replace(fs, folder, KEY, KEY_TEMP, &slot)?;
+    if sealing.cipher.is_sealed() && read_if_there(fs, &folder.join(MANIFEST), 0)?.is_none() && !has_segments(fs, folder)? {
+        bring_to_disk(fs, folder)?;
     }
     Ok(sealing)
 }
@@ -101,11 +98,15 @@ pub(super) fn settle_slot(fs: &dyn Fs, folder: &Path, cipher: &Cipher) -> Result
     if !cipher.is_sealed() || read_if_there(fs, &marker, 0)?.is_none() {
         return Ok(());
     }
-    if let Some(slot) = read_if_there(fs, &folder.join(KEY), KEY_SLOT_BYTES)? {
-        replace(fs, folder, KEY, KEY_TEMP, &slot)?;
-    }
+    bring_to_disk(fs, folder)?;
     let _ = fs.remove(&marker);
     Ok(())
+}
+
+/// Replaces the key slot, where there is one, by itself.
+fn bring_to_disk(fs: &dyn Fs, folder: &Path) -> Result<()> {
+    let slot = read_if_there(fs, &folder.join(KEY), KEY_SLOT_BYTES)?;
+    slot.map_or(Ok(()), |slot| replace(fs, folder, KEY, KEY_TEMP, &slot))
 }
 
 /// Whether a secret opens the cask in a folder. Changes nothing.
